@@ -1,0 +1,59 @@
+#pragma once
+// The subcommands, free of command-line parsing: plain structs in, exit status out. Failures are thrown as Error.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <poster/run.hpp>
+
+namespace poster {
+
+struct RunArguments {
+    std::vector<std::string> command;
+    std::string name, note;
+    std::vector<std::string> tags;
+    std::vector<std::string> environment; // K=V
+    std::optional<std::string> cwd, store, timeout, grace;
+    bool quiet = false, verbose = false, dry_run = false;
+};
+struct ListArguments {
+    std::vector<std::string> statuses, tags;
+    std::string name;
+    std::optional<std::string> since, store; // since: a duration ("2d") or a date
+    std::optional<std::size_t> limit;        // default: 50 in a table, all with --json
+    bool json = false;
+};
+struct ShowArguments {
+    std::string run = "last";
+    std::optional<std::string> store;
+    bool json = false;
+};
+struct LogsArguments {
+    std::string run = "last";
+    std::optional<std::string> store;
+    std::optional<int> attempt;
+    bool follow = false, only_stdout = false, only_stderr = false, timestamps = false, raw = false;
+};
+struct StopArguments {
+    std::vector<std::string> runs;
+    std::optional<std::string> store;
+    bool kill = false;
+};
+struct PlainArguments {
+    std::optional<std::string> store;
+    bool json = false;
+};
+
+// Does not return where the child died of a signal that poster passes on by dying of it.
+int run_command(const RunArguments& arguments);
+int list_runs(const ListArguments& arguments);
+int show_run(const ShowArguments& arguments);
+int show_logs(const LogsArguments& arguments);
+int stop_runs(const StopArguments& arguments);
+int show_callbacks(const PlainArguments& arguments);
+int show_config(const PlainArguments& arguments);
+int reindex(const PlainArguments& arguments);
+int show_version(const PlainArguments& arguments);
+
+} // namespace poster

@@ -1,0 +1,22 @@
+#pragma once
+// Where a command works: the working directory, its settings, and its store.
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include <poster/settings.hpp>
+#include <store.hpp>
+
+namespace poster {
+
+struct Workspace {
+    std::filesystem::path cwd;
+    Settings settings;
+    Store store;
+};
+
+// `store_flag`: --store. Throws UsageError for bad settings.
+Workspace open_workspace(const std::optional<std::string>& store_flag);
+
+} // namespace poster

@@ -1,0 +1,41 @@
+#pragma once
+// The callback host: the one process beside the supervisor. Its main thread is a signalfd-and-socket loop that never
+// blocks: it tells group signals to the supervisor at once (the canary) and notices the supervisor's death (the
+// guardian). Each callback has a thread of its own, a queue of hooks, and a time budget for each hook.
+//
+// The ledger attempts/N/hooks.jsonl says which hook of which callback began, was done, failed, or ran out of time. A new
+// host for the same attempt (the first one crashed) skips hooks that are in it: a hook that began and never was done
+// crashed the host, is recorded as such, and its callback gets no further hooks but on_end, once.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fd.hpp>
+#include <link.hpp>
+#include <poster/callback.hpp>
+
+namespace poster {
+
+struct HostJob {
+    Run run; // `record` and `note_peak_memory` are filled in by the host
+    Settings settings;
+    Fd link;              // to the supervisor; none in recovery
+    int sealed_spec = -1; // memory file that takes the spec as JSON when a prepare hook changed it
+    SharedPage* page = nullptr;
+    std::function<void()> heartbeat;           // every 10 s from the main loop
+    std::function<Outcome()> end_orphaned_run; // the supervisor was killed: ends the child, records and returns the outcome
+    std::function<void()> housekeeping;        // once, in the background, after the start: recovery of other runs
+    std::function<void(bool all_hooks_ended)> finished; // after the last end hook, before `done` is sent
+};
+
+// Runs in the forked child until the end hooks are done; returns its exit status. Signals are blocked by the caller.
+int run_callback_host(HostJob job);
+// Recovery: only the end hooks that the ledger lacks.
+void run_end_hooks(HostJob job, const Outcome& outcome);
+// True if every active callback's end hook is in the ledger as ended (done, failed or out of time).
+bool end_hooks_complete(const std::filesystem::path& attempt_dir, const Settings& settings);
+bool any_callback_prepares(const Settings& settings);
+
+} // namespace poster

@@ -1,0 +1,29 @@
+#pragma once
+// Runs a helper program (git, python) and collects its output. Safe in a process with threads.
+
+#include <chrono>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace poster {
+
+struct CommandResult {
+    int exit_code = -1; // -1: could not start, timed out or died of a signal
+    std::string output; // stdout; stderr goes to /dev/null
+    bool truncated = false;
+};
+
+struct CommandLimits {
+    std::chrono::milliseconds timeout{30'000};
+    std::size_t output_bytes = 64 << 20;
+};
+
+// stdin is /dev/null, in its own process group, all signals at their defaults, killed at the timeout.
+CommandResult run_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd, CommandLimits limits = {},
+                          const std::vector<std::string>& extra_environment = {});
+
+std::optional<std::filesystem::path> find_program(const std::string& name, const std::filesystem::path& cwd); // as execvp would
+
+} // namespace poster

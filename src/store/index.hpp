@@ -1,0 +1,57 @@
+#pragma once
+// The index of a store: SQLite on a local disk (in the store itself where that is local, else below
+// $XDG_CACHE_HOME/poster/). It is derived from the run directories; a damaged one is rebuilt with one line of notice.
+// refresh() reads only what is new: the unread ends of feed/*.jsonl, and directories that came or went since runs/ changed.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <poster/run.hpp>
+
+#include "store.hpp"
+
+namespace poster {
+
+// One line of `poster ls`.
+struct RunRow {
+    std::string id, name, note, group, parent, host, cwd, reason;
+    std::string command; // argv as a shell would need it typed
+    std::vector<std::string> argv, tags;
+    int attempt = 1;
+    Status status = Status::running;
+    std::optional<WallTime> started_at, ended_at;
+    std::optional<double> duration_s;
+    std::optional<int> exit_code;
+    std::string signal; // "SIGTERM"; empty: none
+    std::string dir;
+};
+
+struct RunFilter {
+    std::vector<std::string> statuses, tags; // any of the statuses, all of the tags
+    std::string name;                        // glob
+    std::optional<WallTime> since;
+    std::size_t limit = 0; // 0: all; newest first
+};
+
+class Index {
+public:
+    explicit Index(const Store& store); // opens or creates; throws Error only when no local place can be written
+    ~Index();
+    void refresh();
+    // Builds it anew from the directories; progress(done, total) now and then.
+    void rebuild(const std::function<void(std::size_t, std::size_t)>& progress);
+    std::vector<RunRow> list(const RunFilter& filter) const;
+    std::size_t count(const RunFilter& filter) const;
+    // An id, a unique prefix or suffix of one, a unique name, `last`, `last~2`. Throws UsageError with a suggestion, or
+    // naming the candidates when it is ambiguous.
+    RunRow find(const std::string& word) const;
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace poster

@@ -1,0 +1,32 @@
+#pragma once
+// Ends runs whose poster is gone: their processes, their outcome. (Their end hooks are run by the caller, who holds the
+// claim meanwhile.)
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <poster/run.hpp>
+
+#include "liveness.hpp"
+#include "store.hpp"
+
+namespace poster {
+
+struct Abandoned {
+    std::string id;
+    int attempt = 1;
+    LifeSign sign;              // holds the claim
+    bool has_outcome = false;   // only its end hooks are missing
+    bool child_alive = false;   // processes of the run are still there: end them before the outcome is written
+};
+
+// Every active run of this store whose poster is dead, claimed. Reads active/ only.
+std::vector<Abandoned> claim_abandoned(const Store& store);
+// SIGTERM (with SIGCONT) to every process of the run, SIGKILL after `grace`; waits until none is left.
+// Finds them by pid + start time, by descent, and by POSTER_RUN_ID in their environment.
+void end_processes(const std::string& run_id, pid_t child, Milliseconds grace);
+// Writes the outcome `lost` (or what `outcome` says) into attempt.json, unless it has one, and announces it.
+Outcome record_lost(const Store& store, const Abandoned& run);
+
+} // namespace poster

@@ -1,0 +1,48 @@
+#pragma once
+// A store: where it is, how a run comes into it, which runs are active, and the feed that tells indexes of changes.
+//
+//   .poster/.gitignore            "*"
+//   .poster/runs/ID/              the run directories
+//   .poster/active/ID             one empty file per run that has not ended with all its end hooks done: recovery reads
+//                                 this, so looking for abandoned runs costs as much as there are active ones
+//   .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host; see index.hpp
+//   .poster/objects/SHA256        content shared by runs through hard links (patches, untracked files, package lists)
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <poster/run.hpp>
+
+namespace poster {
+
+namespace fs = std::filesystem;
+
+// The nearest parent of `cwd` with .poster/, poster.toml or .git, else cwd itself; "/.poster" appended. Nothing is created.
+fs::path default_store(const fs::path& cwd);
+
+class Store {
+public:
+    explicit Store(fs::path dir) : dir_(std::move(dir)) {}
+
+    const fs::path& dir() const { return dir_; }
+    bool exists() const;
+    void create() const; // directories 0700 and .gitignore; throws Error with help (--store, POSTER_STORE) when it cannot
+    fs::path runs() const { return dir_ / "runs"; }
+    fs::path run_dir(const std::string& id) const { return runs() / id; }
+
+    // Picks an id that no run has (mkdir decides), makes its directory and marks it active. Throws Error.
+    std::string new_run(WallTime now) const;
+    void mark_active(const std::string& id) const;
+    void unmark_active(const std::string& id) const noexcept;
+    std::vector<std::string> active_runs() const;
+    // Appends what the index needs of this run (see RunRow) to this host's feed. Never throws: an index can be rebuilt.
+    void announce(const nlohmann::json& run, const nlohmann::json& attempt) const noexcept;
+
+private:
+    fs::path dir_;
+};
+
+} // namespace poster
