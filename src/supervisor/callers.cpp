@@ -1,0 +1,79 @@
+#include "callers.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <error.hpp>
+
+namespace poster {
+
+namespace {
+
+std::vector<int> open_descriptors() {
+    std::vector<int> found;
+    DIR* dir = ::opendir("/proc/self/fd");
+    if (dir == nullptr) return found;
+    while (const dirent* entry = ::readdir(dir)) {
+        int fd = std::atoi(entry->d_name);
+        if (fd >= 3 && fd != ::dirfd(dir)) found.push_back(fd);
+    }
+    ::closedir(dir);
+    return found;
+}
+
+sigset_t handled_signals() {
+    sigset_t set;
+    ::sigfillset(&set);
+    for (int kept : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU, SIGPIPE, SIGXFSZ})
+        ::sigdelset(&set, kept);
+    // An ignored signal that is blocked would still be queued, and nohup undone.
+    for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+        struct sigaction action{};
+        bool ignored = ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+        if (ignored && signal != SIGCHLD) ::sigdelset(&set, signal);
+    }
+    return set;
+}
+
+} // namespace
+
+Supervisor::Callers::Callers() {
+    extra = open_descriptors();
+    for (int fd : {0, 1, 2}) {
+        if (::fcntl(fd, F_GETFD) >= 0) continue;
+        closed[static_cast<std::size_t>(fd)] = true;
+        check_syscall("open /dev/null", ::open("/dev/null", O_RDWR | O_CLOEXEC)); // lands on fd: the lowest free one
+    }
+    sigset_t set = handled_signals();
+    check_syscall("block signals", ::sigprocmask(SIG_BLOCK, &set, &signals.mask));
+    struct sigaction by_default{};
+    by_default.sa_handler = SIG_DFL;
+    struct sigaction ignored{};
+    ignored.sa_handler = SIG_IGN;
+    ::sigaction(SIGCHLD, &by_default, &signals.child);
+    ::sigaction(SIGPIPE, &ignored, &signals.pipe);
+    ::sigaction(SIGXFSZ, &ignored, &signals.file_size);
+    signal_fd = Fd(check_syscall("open a signal descriptor", ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)));
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+    terminal = Fd(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+}
+
+void close_descriptors_except(std::vector<int> kept) {
+    std::sort(kept.begin(), kept.end());
+    unsigned first = 3;
+    for (int fd : kept) {
+        if (fd < 3) continue;
+        auto keep = static_cast<unsigned>(fd);
+        if (keep > first) ::close_range(first, keep - 1, 0);
+        first = keep + 1;
+    }
+    ::close_range(first, ~0U, 0);
+}
+
+} // namespace poster

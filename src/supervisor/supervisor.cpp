@@ -1,0 +1,425 @@
+#include "supervisor.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <utility>
+
+#include <error.hpp>
+#include <process.hpp>
+
+#include "callers.hpp"
+#include "decide.hpp"
+#include "host_process.hpp"
+#include "outcome.hpp"
+#include "output.hpp"
+#include "output_log.hpp"
+
+namespace poster {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kKillOrder = 0x4b494c4c; // the value `poster stop --kill` sends with SIGTERM
+constexpr auto kPrepareLimit = 30s;
+constexpr auto kLookForTree = 50ms; // no signal tells of a grandchild's end
+constexpr auto kNoticeStop = 500ms; // how exactly the time poster itself was stopped is told from a deadline
+constexpr auto kLate = 1s;
+constexpr auto kWorthTheDisk = 1s; // runs longer than this are synced to the disk before their end hooks
+constexpr int kLastWordsTimeout = 1000;
+
+SignalSource source_of(const signalfd_siginfo& info) {
+    if (info.ssi_code > 0) return SignalSource::kernel;
+    bool order = info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE && info.ssi_int == kKillOrder;
+    return order ? SignalSource::kill_order : SignalSource::process;
+}
+
+// The loop that turns the world into inputs and carries actions out, from the fork of the child to its end.
+class Watch {
+public:
+    Watch(const SupervisedRun& run, const CallersSignals& signals, const std::array<bool, 3>& closed, int signal_fd,
+          bool shares_terminal)
+        : run_(run), spec_(run.spec), signals_(signals), closed_(closed), signal_fd_(signal_fd), host_(run),
+          started_(Clock::now()), oom_kills_(oom_kill_count()) {
+        state_.shares_terminal = shares_terminal;
+        state_.leads_session = ::getsid(0) == ::getpid();
+    }
+
+    Ending go(const std::vector<int>& extra_descriptors) {
+        OutputLog log(run_.attempt_dir, started_);
+        log_ = &log;
+        OutputPlan output(closed_);
+        output_ = &output;
+        host_.start();
+        state_.canary_alive = host_.alive();
+        if (run_.prepares) await_prepared();
+        state_.grace = spec_.grace;
+        if (!ended_before_start()) start_child(extra_descriptors);
+        while (state_.phase != Phase::done || (!output_->flushed() && !told_to_leave_)) turn();
+        output.flush_sinks(told_to_leave_ ? 0 : kLastWordsTimeout);
+        host_.kill();
+        return ending();
+    }
+
+private:
+    // ---- the start
+
+    void await_prepared() {
+        auto limit = Clock::now() + kPrepareLimit;
+        while (!host_.prepared() && Clock::now() < limit && !ending_signal_waits()) {
+            std::vector<pollfd> polled{{signal_fd_, POLLIN, 0}, {host_.link(), POLLIN, 0}};
+            ::poll(polled.data(), polled.size(), 1000);
+            if (!hear_host()) break;
+            if (polled[0].revents != 0) read_signals();
+        }
+        if (auto sealed = host_.sealed_spec()) spec_ = run_.parse_spec(*sealed);
+    }
+
+    bool ending_signal_waits() const { return early_.has_value(); }
+
+    // A signal that came before the child was started: the child never is.
+    bool ended_before_start() {
+        read_signals();
+        if (!early_) return false;
+        state_.cause = early_;
+        host_.tell(LinkKind::not_started);
+        happens(Input::Kind::never_started);
+        return true;
+    }
+
+    void start_child(const std::vector<int>& extra_descriptors) {
+        started_ = Clock::now();
+        if (spec_.timeout) state_.time_limit_at = started_ + *spec_.timeout;
+        Spawned child =
+            spawn_child({spec_, run_.environment, signals_, output_->child_ends(), closed_, !state_.shares_terminal});
+        output_->close_child_ends();
+        let_go_of_descriptors(extra_descriptors);
+        child_ = child.pid;
+        exec_error_ = child.exec_error;
+        if (exec_error_ != 0) {
+            ::waitpid(std::exchange(child_, 0), nullptr, 0);
+            host_.tell(LinkKind::not_started);
+            happens(Input::Kind::never_started);
+            return;
+        }
+        host_.tell(LinkKind::started, child_);
+        run_.child_started(child_);
+        happens(Input::Kind::child_started);
+        if (!output_->open()) happens(Input::Kind::streams_closed);
+    }
+
+    // What the child has is the child's: the other ends must see it when the child closes it.
+    void let_go_of_descriptors(const std::vector<int>& extra) const {
+        for (int fd : extra) ::close(fd);
+        int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (null < 0) return;
+        ::dup2(null, STDIN_FILENO);
+        ::close(null);
+    }
+
+    // ---- the loop
+
+    void turn() {
+        std::vector<pollfd> polled{{signal_fd_, POLLIN, 0}, {host_.alive() ? host_.link() : -1, POLLIN, 0}};
+        output_->add_to(polled);
+        auto wake = wake_time();
+        timespec wait{};
+        if (wake) {
+            auto left =
+                std::chrono::ceil<std::chrono::microseconds>(std::max(*wake - Clock::now(), Clock::duration{0}));
+            wait.tv_sec = left.count() / 1'000'000;
+            wait.tv_nsec = (left.count() % 1'000'000) * 1000;
+        }
+        int ready = ::ppoll(polled.data(), polled.size(), wake ? &wait : nullptr, nullptr);
+        auto now = Clock::now();
+        if (wake && now - *wake > kLate) {
+            auto late = std::chrono::duration_cast<Milliseconds>(now - *wake);
+            Input input = input_of(Input::Kind::woke_late);
+            input.late = late;
+            apply(input);
+        }
+        if (ready > 0) {
+            if (polled[1].revents != 0) hear_host();
+            if (polled[0].revents != 0) read_signals();
+            pump(polled);
+        }
+        if (state_.phase == Phase::sweeping) look_for_tree();
+        log_->flush_if_due(now);
+        auto deadline = next_deadline(state_);
+        if (deadline && Clock::now() >= *deadline) happens(Input::Kind::tick);
+    }
+
+    std::optional<MonoTime> wake_time() {
+        auto now = Clock::now();
+        auto wake = next_deadline(state_);
+        auto sooner = [&](MonoTime at) { wake = wake ? std::min(*wake, at) : at; };
+        if (auto due = log_->flush_if_due(now)) sooner(*due);
+        if (state_.phase == Phase::sweeping) sooner(now + kLookForTree);
+        if (state_.kill_at) sooner(now + kNoticeStop);
+        return wake;
+    }
+
+    void pump(const std::vector<pollfd>& polled) {
+        bool was_open = output_->open();
+        bool seen = output_->pump(polled, *log_);
+        if (seen) happens(Input::Kind::output_seen);
+        if (was_open && !output_->open()) happens(Input::Kind::streams_closed);
+    }
+
+    void look_for_tree() {
+        if (left_descendants().empty()) happens(Input::Kind::tree_gone);
+    }
+
+    // Everything below poster that is neither the child itself nor the host's.
+    std::vector<pid_t> left_descendants() const {
+        std::vector<pid_t> all = descendants(::getpid());
+        std::vector<pid_t> hosts;
+        if (host_.alive()) hosts = descendants(host_.pid());
+        std::erase_if(all, [&](pid_t pid) {
+            return pid == host_.pid() || std::find(hosts.begin(), hosts.end(), pid) != hosts.end();
+        });
+        return all;
+    }
+
+    // ---- what comes in
+
+    void read_signals() {
+        signalfd_siginfo info{};
+        while (::read(signal_fd_, &info, sizeof info) == sizeof info) {
+            if (info.ssi_signo == SIGCHLD) {
+                reap();
+                continue;
+            }
+            take_signal(info);
+        }
+    }
+
+    void take_signal(const signalfd_siginfo& info) {
+        Input input = input_of(Input::Kind::signal, static_cast<int>(info.ssi_signo));
+        input.source = source_of(info);
+        bool ends =
+            input.number == SIGTERM || input.number == SIGINT || input.number == SIGHUP || input.number == SIGQUIT;
+        if (input.source != SignalSource::kernel && ends)
+            input.sender = {static_cast<pid_t>(info.ssi_pid), info.ssi_uid,
+                            command_of(static_cast<pid_t>(info.ssi_pid))};
+        if (state_.phase == Phase::starting) {
+            bool typed = input.source == SignalSource::kernel;
+            if (ends && !early_) early_ = Cause{input.number, typed, false, input.sender};
+            return;
+        }
+        if (state_.phase == Phase::done && ends) told_to_leave_ = true;
+        apply(input);
+    }
+
+    void reap() {
+        int status = 0;
+        rusage usage{};
+        pid_t pid = 0;
+        while ((pid = ::wait4(-1, &status, WNOHANG | WUNTRACED | WCONTINUED, &usage)) > 0) {
+            if (pid == child_) on_child(status, usage);
+            if (pid == host_.pid() && (WIFEXITED(status) || WIFSIGNALED(status))) on_host_gone();
+        }
+    }
+
+    void on_child(int status, const rusage& usage) {
+        Input input = input_of(Input::Kind::child_ended, status);
+        if (WIFSTOPPED(status)) {
+            input.kind = Input::Kind::child_stopped;
+            input.number = WSTOPSIG(status);
+        } else if (WIFCONTINUED(status)) {
+            input.kind = Input::Kind::child_continued;
+        } else {
+            child_ = 0;
+            usage_ = usage;
+            ended_ = Clock::now();
+            if (WIFSIGNALED(status)) output_->child_died_of_signal();
+        }
+        if (state_.phase != Phase::starting) apply(input);
+    }
+
+    void on_host_gone() {
+        while (hear_host_once()) {
+        } // its last words may be that all is done
+        if (state_.phase == Phase::done || hooks_done_) {
+            host_.forget();
+            return;
+        }
+        if (!host_.died()) {
+            happens(Input::Kind::canary_lost);
+            if (state_.phase == Phase::finalising) happens(Input::Kind::hooks_done);
+        }
+    }
+
+    bool hear_host_once() {
+        LinkMessage message;
+        if (host_.hear(message) != Receive::message) return false;
+        if (message.kind == LinkKind::group_signal) {
+            Input input = input_of(Input::Kind::group_signal, message.number);
+            input.sender = {message.pid, message.uid, {}};
+            apply(input);
+        }
+        if (message.kind == LinkKind::done) {
+            hooks_done_ = true;
+            happens(Input::Kind::hooks_done);
+        }
+        return true;
+    }
+
+    bool hear_host() {
+        while (hear_host_once()) {
+        }
+        return host_.alive();
+    }
+
+    // ---- what goes out
+
+    static Input input_of(Input::Kind kind, int number = 0) {
+        Input input;
+        input.kind = kind;
+        input.now = Clock::now();
+        input.number = number;
+        return input;
+    }
+
+    void happens(Input::Kind kind) { apply(input_of(kind)); }
+
+    void apply(const Input& input) {
+        Reaction reaction = react(std::move(state_), input);
+        state_ = std::move(reaction.state);
+        for (const auto& action : reaction.actions) carry_out(action);
+    }
+
+    void carry_out(const Action& action) {
+        using Verb = Action::Verb;
+        switch (action.verb) {
+        case Verb::forward:
+            if (child_ > 0) ::kill(child_, action.number);
+            break;
+        case Verb::kill_tree: signal_tree({SIGKILL}); break;
+        case Verb::terminate_tree: signal_tree({SIGTERM, SIGCONT}); break;
+        case Verb::stop_self: stop_self(action.number); break;
+        case Verb::resize:
+            output_->window_changed();
+            if (child_ > 0) ::kill(child_, SIGWINCH);
+            break;
+        case Verb::close_streams: output_->close(); break;
+        case Verb::finalise: finalise(); break;
+        case Verb::hurry:
+            told_to_leave_ = true;
+            host_.tell(LinkKind::hurry);
+            break;
+        case Verb::leave: break;
+        }
+    }
+
+    void signal_tree(std::initializer_list<int> signals) {
+        for (pid_t pid : left_descendants())
+            for (int signal : signals) ::kill(pid, signal);
+    }
+
+    // Poster stops as its child did, so that the shell sees one job; the group stays consistent.
+    void stop_self(int signal) {
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::sigaddset(&set, signal);
+        sigset_t before;
+        ::sigprocmask(SIG_UNBLOCK, &set, &before);
+        ::raise(signal);
+        ::sigprocmask(SIG_SETMASK, &before, nullptr);
+        output_->window_changed();
+        if (child_ > 0) ::kill(child_, SIGCONT);
+    }
+
+    void finalise() {
+        Observations seen(state_);
+        seen.usage = usage_;
+        auto end = ended_.value_or(Clock::now());
+        seen.duration = std::chrono::duration_cast<Milliseconds>(end - started_);
+        if (const SharedPage* page = host_.page())
+            seen.sampled_peak_bytes = std::atomic_ref(const_cast<SharedPage*>(page)->peak_memory_bytes).load();
+        seen.oom_killer_struck = oom_kill_count() > oom_kills_;
+        seen.exec_error = exec_error_;
+        seen.stderr_tail = log_->tail();
+        seen.left_behind = static_cast<int>(left_descendants().size());
+        log_->close(seen.duration > kWorthTheDisk);
+        seen.log_truncated = log_->truncated();
+        outcome_ = compose_outcome(seen);
+        mid_line_ = !log_->tail().empty() && log_->tail().back() != '\n';
+        std::string record = run_.record_outcome(outcome_, exec_error_);
+        host_.tell(LinkKind::ended, 0, std::move(record));
+        if (!host_.alive()) happens(Input::Kind::hooks_done);
+    }
+
+    Ending ending() const {
+        Ending end;
+        end.outcome = outcome_;
+        end.cursor_mid_line = mid_line_;
+        if (outcome_.exit_code) {
+            end.exit_code = *outcome_.exit_code;
+            return end;
+        }
+        int signal = outcome_.signal.value_or(outcome_.received_signal.value_or(SIGTERM));
+        end.exit_code = 128 + signal;
+        // A second core dump, or "poster was killed" in the shell, would be a lie.
+        bool silent = false;
+        for (int it : {SIGKILL, SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS}) silent |= it == signal;
+        if (!silent) end.die_of = signal;
+        return end;
+    }
+
+    const SupervisedRun& run_;
+    RunSpec spec_;
+    const CallersSignals& signals_;
+    const std::array<bool, 3>& closed_;
+    int signal_fd_;
+    HostProcess host_;
+    SupervisorState state_;
+    OutputPlan* output_ = nullptr;
+    OutputLog* log_ = nullptr;
+    MonoTime started_;
+    std::optional<MonoTime> ended_;
+    std::uint64_t oom_kills_;
+    std::optional<Cause> early_;
+    pid_t child_ = 0;
+    int exec_error_ = 0;
+    rusage usage_{};
+    Outcome outcome_;
+    bool hooks_done_ = false, told_to_leave_ = false, mid_line_ = false;
+};
+
+} // namespace
+
+Supervisor::Supervisor() : callers_(std::make_unique<Callers>()) {}
+Supervisor::~Supervisor() = default;
+
+Ending Supervisor::supervise(const SupervisedRun& run) {
+    Watch watch(run, callers_->signals, callers_->closed, callers_->signal_fd.get(), bool(callers_->terminal));
+    return watch.go(callers_->extra);
+}
+
+void Supervisor::end(const Ending& ending) const {
+    if (ending.die_of) {
+        int signal = *ending.die_of;
+        rlimit no_core{0, 0};
+        ::setrlimit(RLIMIT_CORE, &no_core);
+        ::prctl(PR_SET_DUMPABLE, 0);
+        ::signal(signal, SIG_DFL);
+        sigset_t set;
+        ::sigemptyset(&set);
+        ::sigaddset(&set, signal);
+        ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+        ::raise(signal); // does nothing to PID 1
+    }
+    ::_exit(ending.exit_code);
+}
+
+} // namespace poster

@@ -1,0 +1,270 @@
+#include <catch2/catch.hpp>
+
+#include <csignal>
+
+#include <decide.hpp>
+
+using namespace poster;
+using namespace std::chrono_literals;
+using Kind = Input::Kind;
+using Verb = Action::Verb;
+
+namespace {
+
+const MonoTime kStart{1000s};
+
+// Feeds inputs one after the other and keeps the actions of the last one.
+struct World {
+    SupervisorState state;
+    std::vector<Action> actions;
+    MonoTime now = kStart;
+
+    World& take(Kind kind, int number = 0, SignalSource source = SignalSource::process) {
+        Input input;
+        input.kind = kind;
+        input.now = now;
+        input.number = number;
+        input.source = source;
+        input.sender = {812, 0, "slurmstepd"};
+        auto reaction = react(state, input);
+        state = reaction.state;
+        actions = reaction.actions;
+        return *this;
+    }
+    World& after(Milliseconds time) {
+        now += time;
+        return take(Kind::tick);
+    }
+    bool did(Verb verb, int number = 0) const {
+        for (const auto& action : actions)
+            if (action == Action{verb, number}) return true;
+        return false;
+    }
+};
+
+World running(bool shares_terminal = false, bool canary = true) {
+    World world;
+    world.state.shares_terminal = shares_terminal;
+    world.state.canary_alive = canary;
+    world.state.grace = 1s;
+    world.take(Kind::child_started);
+    return world;
+}
+
+} // namespace
+
+TEST_CASE("without a terminal every signal of a process is forwarded at once, exactly once") {
+    int signal = GENERATE(SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM, SIGRTMIN + 3);
+    auto world = running();
+    world.take(Kind::signal, signal);
+    CHECK(world.actions == std::vector<Action>{{Verb::forward, signal}});
+    CHECK(world.after(20ms).actions.empty());
+}
+
+TEST_CASE("TERM and HUP begin the end; INT and USR1 leave it to the child") {
+    auto [signal, phase] = GENERATE(table<int, Phase>({{SIGTERM, Phase::terminating},
+                                                       {SIGHUP, Phase::terminating},
+                                                       {SIGINT, Phase::running},
+                                                       {SIGQUIT, Phase::running},
+                                                       {SIGUSR1, Phase::running}}));
+    auto world = running();
+    world.take(Kind::signal, signal);
+    CHECK(world.state.phase == phase);
+}
+
+TEST_CASE("a signal the canary saw too was for the whole group and is not forwarded") {
+    SECTION("the canary speaks after the signal") {
+        auto world = running(true);
+        world.take(Kind::signal, SIGTERM);
+        CHECK(world.actions.empty());
+        world.take(Kind::group_signal, SIGTERM);
+        CHECK(world.actions.empty());
+        CHECK(world.state.phase == Phase::terminating);
+        CHECK_FALSE(world.after(20ms).did(Verb::forward, SIGTERM));
+    }
+    SECTION("the canary speaks before the signal is read") {
+        auto world = running(true);
+        world.take(Kind::group_signal, SIGUSR1);
+        world.take(Kind::signal, SIGUSR1);
+        CHECK(world.actions.empty());
+        CHECK(world.after(20ms).actions.empty());
+    }
+}
+
+TEST_CASE("a signal the canary did not see within 15 ms was for poster alone and is forwarded") {
+    auto world = running(true);
+    world.take(Kind::signal, SIGTERM);
+    CHECK(world.after(14ms).actions.empty());
+    CHECK(world.after(2ms).did(Verb::forward, SIGTERM));
+    CHECK(world.state.phase == Phase::terminating);
+}
+
+TEST_CASE("without a canary nothing waits for its word") {
+    SECTION("it was never there") {
+        auto world = running(true, false);
+        CHECK(world.take(Kind::signal, SIGUSR2).did(Verb::forward, SIGUSR2));
+    }
+    SECTION("it died while a signal waited") {
+        auto world = running(true);
+        world.take(Kind::signal, SIGUSR2);
+        CHECK(world.take(Kind::canary_lost).did(Verb::forward, SIGUSR2));
+    }
+}
+
+TEST_CASE("what is typed at the terminal has reached the child already") {
+    int signal = GENERATE(SIGINT, SIGQUIT, SIGTSTP, SIGHUP);
+    auto world = running(true);
+    world.take(Kind::signal, signal, SignalSource::kernel);
+    CHECK(world.actions.empty());
+}
+
+TEST_CASE("a session leader passes the hangup of its terminal on") {
+    auto world = running(true);
+    world.state.leads_session = true;
+    CHECK(world.take(Kind::signal, SIGHUP, SignalSource::kernel).did(Verb::forward, SIGHUP));
+    CHECK(world.state.phase == Phase::terminating);
+}
+
+TEST_CASE("the third Ctrl-C within three seconds counts as TERM") {
+    auto world = running(true);
+    world.take(Kind::signal, SIGINT, SignalSource::kernel);
+    world.after(1000ms).take(Kind::signal, SIGINT, SignalSource::kernel);
+    CHECK(world.state.phase == Phase::running);
+    SECTION("in time") {
+        world.after(1000ms).take(Kind::signal, SIGINT, SignalSource::kernel);
+        CHECK(world.did(Verb::forward, SIGTERM));
+        CHECK(world.state.phase == Phase::terminating);
+        CHECK(world.after(1000ms).did(Verb::kill_tree));
+    }
+    SECTION("too late") {
+        world.after(2500ms).take(Kind::signal, SIGINT, SignalSource::kernel);
+        CHECK(world.state.phase == Phase::running);
+    }
+}
+
+TEST_CASE("the grace period ends in SIGKILL for the tree, again every half second") {
+    auto world = running();
+    world.take(Kind::signal, SIGTERM);
+    CHECK(world.after(999ms).actions.empty());
+    CHECK(world.after(1ms).did(Verb::kill_tree));
+    CHECK(world.after(499ms).actions.empty());
+    CHECK(world.after(1ms).did(Verb::kill_tree));
+}
+
+TEST_CASE("repeating TERM forwards each one and never shortens the grace period") {
+    auto world = running();
+    world.take(Kind::signal, SIGTERM);
+    for (int i = 0; i < 9; ++i) {
+        world.after(100ms);
+        CHECK(world.take(Kind::signal, SIGTERM).actions == std::vector<Action>{{Verb::forward, SIGTERM}});
+    }
+    CHECK(world.after(99ms).actions.empty());
+    CHECK(world.after(1ms).did(Verb::kill_tree));
+}
+
+TEST_CASE("time during which poster itself was stopped does not count as grace") {
+    auto world = running();
+    world.take(Kind::signal, SIGTERM);
+    world.now += 60s;
+    Input input;
+    input.kind = Kind::woke_late;
+    input.now = world.now;
+    input.late = 59s;
+    world.state = react(world.state, input).state;
+    CHECK(world.after(0ms).did(Verb::kill_tree)); // exactly the second of grace has passed
+    auto other = running();
+    other.take(Kind::signal, SIGTERM);
+    other.now += 60s;
+    input.late = Milliseconds(59'500);
+    other.state = react(other.state, input).state;
+    CHECK(other.after(0ms).actions.empty());
+}
+
+TEST_CASE("`stop --kill` kills at once") {
+    auto world = running();
+    CHECK(world.take(Kind::signal, SIGTERM, SignalSource::kill_order).did(Verb::kill_tree));
+}
+
+TEST_CASE("a stopped child stops poster only where both are one job of a terminal") {
+    auto [terminal, stops] = GENERATE(table<bool, bool>({{true, true}, {false, false}}));
+    auto world = running(terminal);
+    world.take(Kind::child_stopped, SIGTSTP);
+    CHECK(world.did(Verb::stop_self, SIGTSTP) == stops);
+    CHECK(world.state.phase == Phase::stopped);
+    CHECK(world.take(Kind::child_continued).state.phase == Phase::running);
+}
+
+TEST_CASE("a stopped child is continued so that it can take TERM") {
+    auto world = running();
+    world.take(Kind::child_stopped, SIGSTOP);
+    world.take(Kind::signal, SIGTERM);
+    CHECK(world.did(Verb::forward, SIGTERM));
+    CHECK(world.did(Verb::forward, SIGCONT));
+}
+
+TEST_CASE("after a normal end the streams drain: to their end, 400 ms of silence, or 2 s in all") {
+    auto world = running();
+    world.take(Kind::child_ended, 0);
+    CHECK(world.state.phase == Phase::draining);
+    SECTION("their end") {
+        CHECK(world.take(Kind::streams_closed).did(Verb::finalise));
+    }
+    SECTION("silence") {
+        CHECK(world.after(399ms).actions.empty());
+        CHECK(world.after(1ms).did(Verb::finalise));
+    }
+    SECTION("a background process that goes on writing") {
+        for (int i = 0; i < 19; ++i) {
+            world.after(100ms);
+            CHECK(world.actions.empty());
+            world.take(Kind::output_seen);
+        }
+        CHECK(world.after(100ms).did(Verb::finalise));
+    }
+}
+
+TEST_CASE("a child that ends with all streams closed is finalised at once") {
+    auto world = running();
+    world.take(Kind::streams_closed);
+    CHECK(world.take(Kind::child_ended, 0).did(Verb::finalise));
+}
+
+TEST_CASE("after a requested end what the child left behind is ended too") {
+    auto world = running();
+    world.take(Kind::signal, SIGTERM);
+    world.take(Kind::child_ended, 0);
+    CHECK(world.did(Verb::terminate_tree));
+    CHECK(world.state.phase == Phase::sweeping);
+    SECTION("it goes by itself") {
+        world.take(Kind::tree_gone);
+        CHECK(world.state.phase == Phase::draining);
+    }
+    SECTION("it does not") {
+        CHECK(world.after(1000ms).did(Verb::kill_tree));
+    }
+}
+
+TEST_CASE("a time limit is TERM, grace, KILL") {
+    auto world = running();
+    world.state.time_limit_at = kStart + 5s;
+    CHECK(world.after(4999ms).actions.empty());
+    CHECK(world.after(1ms).did(Verb::forward, SIGTERM));
+    CHECK(world.state.cause->time_limit);
+    CHECK(world.after(1000ms).did(Verb::kill_tree));
+}
+
+TEST_CASE("the loop ends when the hooks are done, and without them when their time is over") {
+    auto world = running();
+    world.take(Kind::streams_closed).take(Kind::child_ended, 0);
+    SECTION("done") {
+        CHECK(world.take(Kind::hooks_done).did(Verb::leave));
+    }
+    SECTION("never") {
+        CHECK(world.after(126'000ms).did(Verb::leave));
+    }
+    SECTION("a second TERM after a second hurries them") {
+        world.take(Kind::signal, SIGTERM);
+        CHECK(world.actions.empty());
+        CHECK(world.after(1000ms).take(Kind::signal, SIGTERM).did(Verb::hurry));
+    }
+}
