@@ -119,6 +119,9 @@ public:
 
     // Never throws: the child has lived, and poster must end as it did.
     std::string record(Outcome& outcome, int exec_error) {
+        Redactor redactor = redactor_of(workspace_.settings);
+        outcome.error = redactor.text(outcome.error);
+        if (outcome.sender) outcome.sender->command = redactor.text(outcome.sender->command);
         outcome.reason = exec_error == 0 ? describe(outcome, spec_.timeout)
                                          : fmt::format("could not be started: {}: {}", spec_.argv.front(),
                                                        std::strerror(exec_error));
@@ -147,7 +150,7 @@ private:
     void store_record(bool to_disk) {
         try {
             write_json(attempt_file(), attempt_record_, to_disk);
-        } catch (const Error& error) {
+        } catch (const std::exception& error) {
             if (!warned_) say(fmt::format("warning: the run cannot be recorded: {}", error.what()));
             warned_ = true;
         }

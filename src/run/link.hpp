@@ -12,10 +12,10 @@ namespace poster {
 
 enum class LinkKind : std::uint32_t {
     // supervisor to host
-    started,      // number: pid of the child. on_start may run now
-    not_started,  // the child could not be executed, or was told to end before it began
-    ended,        // text: the outcome's fields as JSON (attempt.json form). Run on_end, then answer `done`
-    hurry,        // a second SIGTERM: cut short what only the network waits for
+    started,     // number: pid of the child. on_start may run now
+    not_started, // the child could not be executed, or was told to end before it began
+    ended,       // text: the outcome's fields as JSON (attempt.json form). Run on_end, then answer `done`
+    hurry,       // a second SIGTERM: cut short what only the network waits for
     // host to supervisor
     prepared,     // the prepare hooks have run; number: 1 if the spec changed (its JSON is in the memory file)
     group_signal, // number: a signal that reached the host as a member of the group; pid, uid: its sender
@@ -27,7 +27,7 @@ struct LinkMessage {
     std::int32_t number = 0;
     std::int32_t pid = 0;
     std::uint32_t uid = 0;
-    std::string text; // at most kLinkText bytes
+    std::string text{}; // at most kLinkText bytes
 };
 
 inline constexpr std::size_t kLinkText = 32 * 1024;

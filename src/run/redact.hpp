@@ -12,8 +12,9 @@ public:
     // Names (globs, case-insensitive) that the user's [capture] redact and keep settings add.
     Redactor(std::vector<std::string> redact = {}, std::vector<std::string> keep = {});
 
-    bool is_secret_name(std::string_view name) const;  // API_KEY yes; max_tokens, tokenizer, sort_key, use_cls_token no
-    bool is_secret_value(std::string_view value) const; // sk-…, ghp_…, AKIA…, PEM blocks, JWTs …
+    bool is_secret_name(std::string_view name) const; // API_KEY yes; max_tokens, tokenizer, sort_key, use_cls_token no
+    bool is_secret_value(std::string_view value) const;                     // sk-…, ghp_…, AKIA…, PEM blocks, JWTs …
+    bool is_secret(std::string_view name, std::string_view value) const;    // the two together; `value` is one word
     std::string value(std::string_view name, std::string_view value) const; // of a variable or setting
     // --api-key X, --api-key=X, -pX is left alone, key=value (Hydra's +, ++ too), NAME=VALUE, URLs with user:password@
     std::vector<std::string> arguments(const std::vector<std::string>& argv) const;

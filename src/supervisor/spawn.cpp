@@ -45,7 +45,8 @@ void set_environment(const ChildPlan& plan) {
     }
     for (int fd : {0, 1, 2})
         if (plan.closed[static_cast<std::size_t>(fd)]) ::close(fd);
-    if (::chdir(plan.spec.cwd.c_str()) != 0) give_up(report, errno, false);
+    // An empty one is a working directory that was deleted: the child stays in it as its caller did.
+    if (!plan.spec.cwd.empty() && ::chdir(plan.spec.cwd.c_str()) != 0) give_up(report, errno, false);
     set_environment(plan);
 
     std::vector<char*> argv;
