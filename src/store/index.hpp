@@ -20,7 +20,7 @@ struct RunRow {
     std::string id, name, note, group, parent, host, cwd, reason;
     std::string command; // argv as a shell would need it typed
     std::vector<std::string> argv, tags;
-    int attempt = 1;
+    int attempt = 1; // 0: none has begun (queued)
     Status status = Status::running;
     std::optional<WallTime> started_at, ended_at;
     std::optional<double> duration_s;
@@ -30,16 +30,18 @@ struct RunRow {
 };
 
 struct RunFilter {
-    std::vector<std::string> statuses, tags; // any of the statuses, all of the tags
-    std::string name;                        // glob
-    std::optional<WallTime> since;
-    std::size_t limit = 0; // 0: all; newest first
+    std::vector<std::string> statuses{}, tags{}; // any of the statuses, all of the tags
+    std::string name{};                          // glob
+    std::optional<WallTime> since{};             // started since
+    std::size_t limit = 0;                       // 0: all; newest first
 };
 
 class Index {
 public:
-    explicit Index(const Store& store); // opens or creates; throws Error only when no local place can be written
+    // Opens or creates it; where no place can be written, it lives in memory for as long as this object does.
+    explicit Index(const Store& store);
     ~Index();
+    // Where this fails for want of a lock or of space, the index is as old as it was.
     void refresh();
     // Builds it anew from the directories; progress(done, total) now and then.
     void rebuild(const std::function<void(std::size_t, std::size_t)>& progress);

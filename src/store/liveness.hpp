@@ -12,18 +12,27 @@
 
 namespace poster {
 
-// Held by the supervisor for the life of an attempt. An empty Fd on a shared file system. Throws Error.
+// Held by the supervisor for the life of an attempt. An empty Fd on a shared file system, where attempts/N/lock only says
+// who the owner is. Throws Error.
 Fd lock_attempt(const std::filesystem::path& attempt_dir);
 void beat(const std::filesystem::path& attempt_dir) noexcept; // rewrites `heartbeat`
 
 enum class Life { alive, dead, unknown }; // unknown: another host's, on a shared file system
 struct LifeSign {
     Life life = Life::unknown;
-    bool rebooted = false;            // dead because the machine was restarted since
+    bool rebooted = false; // dead because the machine was restarted since
     std::optional<double> heartbeat_age_s;
-    Fd claim;                         // dead: held by the caller while it finalises, so that no two do
+    // The right to finalise a dead attempt. Locally the lock, which look_for_life() has taken to find out, and which
+    // belongs to whoever holds this descriptor; on a shared file system a file, taken by claim_attempt().
+    Fd claim;
+    std::filesystem::path claim_file;
 };
-// `attempt` is attempt.json's content. Only one caller at a time, on all hosts, gets `dead` with a valid right to finalise.
+// `attempt` is attempt.json's content. Changes nothing on disk.
 LifeSign look_for_life(const std::filesystem::path& attempt_dir, const nlohmann::json& attempt);
+
+// Makes this process the only one, on all hosts, with the right to finalise the dead attempt; false: another has it.
+bool claim_attempt(const std::filesystem::path& attempt_dir, LifeSign& sign);
+void take_over_claim(const LifeSign& sign); // by a forked child that goes on after its parent; throws Error
+void release_claim(const std::filesystem::path& attempt_dir, LifeSign& sign) noexcept;
 
 } // namespace poster

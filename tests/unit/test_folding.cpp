@@ -54,11 +54,18 @@ TEST_CASE("output is folded to what a terminal shows at the end") {
         {"erase below", "a\nb\nc\x1b[2A\r\x1b[Jx\n", "x\n"},
         {"clear the screen", "old\nold\n\x1b[H\x1b[2Jnew\n", "new\n"},
         {"the scrollback is not erased", "a\n\x1b[3Jb\n", "a\nb\n"},
-        {"save and restore", "ab\x1b" "7cd\x1b" "8X\n", "abXd\n"},
+        {"save and restore",
+         "ab\x1b"
+         "7cd\x1b"
+         "8X\n",
+         "abXd\n"},
         {"save and restore, the other way", "ab\x1b[scd\x1b[uX\n", "abXd\n"},
         {"delete, insert, erase characters", "abcdef\r\x1b[2P\x1b[1@\x1b[2C\x1b[1X\n", " c ef\n"},
         {"delete and insert lines", "a\nb\nc\x1b[1A\r\x1b[1M\x1b[1Lx\n", "a\nx\nc\n"},
-        {"a title", "\x1b]0;title\x07" "a\n", "a\n"},
+        {"a title",
+         "\x1b]0;title\x07"
+         "a\n",
+         "a\n"},
         {"a hyperlink", "\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\\n", "link\n"},
         {"a title that never ends", "\x1b]0;title\nb\n", "\nb\n"},
         {"other strings", "\x1bPq#0\x1b\\a\x1b_x\x1b\\b\n", "ab\n"},
@@ -74,12 +81,22 @@ TEST_CASE("output is folded to what a terminal shows at the end") {
         {"wide characters", "日本\rX\n", "X 本\n"},
         {"half a wide character", "日本\x1b[2GX\n", " X本\n"},
         {"an emoji", "🚀 go\r🚀\n", "🚀 go\n"},
-        {"combining marks", "e\xcc\x81" "a\n", "e\xcc\x81" "a\n"},
-        {"a mark without a letter", "\xcc\x81" "a\n", "a\n"},
+        {"combining marks",
+         "e\xcc\x81"
+         "a\n",
+         "e\xcc\x81"
+         "a\n"},
+        {"a mark without a letter",
+         "\xcc\x81"
+         "a\n",
+         "a\n"},
         {"invalid UTF-8 stays", "a\xff\xc3(\xe2\x82\n", "a\xff\xc3(\xe2\x82\n"},
         {"Latin-1", "f\xfcr\n", "f\xfcr\n"},
         {"overlong forms stay bytes", "\xc0\xaf\n", "\xc0\xaf\n"},
-        {"eight-bit control characters", "a\xc2\x9b" "31mb\n", "a31mb\n"},
+        {"eight-bit control characters",
+         "a\xc2\x9b"
+         "31mb\n",
+         "a31mb\n"},
         {"a control character within a sequence", "ab\x1b[\r2CX\n", "abX\n"},
     }));
     CAPTURE(what);

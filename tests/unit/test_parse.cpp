@@ -64,9 +64,10 @@ TEST_CASE("from the first word of the command on, nothing is poster's") {
 }
 
 TEST_CASE("the options of run reach their fields") {
-    auto run = parsed<RunArguments>({"run", "-n", "base line", "-t", "a", "--tag=b", "-tc", "--note", "[x,y]", "--env",
-                                     "A=", "--env=B=c=d", "-C", "sub", "--store=s", "--timeout", "1h30m", "--grace",
-                                     "500ms", "-qv", "--dry-run", "x"});
+    auto run =
+        parsed<RunArguments>({"run",   "-n",  "base line",   "-t", "a",   "--tag=b",   "-tc",       "--note", "[x,y]",
+                              "--env", "A=",  "--env=B=c=d", "-C", "sub", "--store=s", "--timeout", "1h30m",  "--grace",
+                              "500ms", "-qv", "--dry-run",   "x"});
     CHECK(run.name == "base line");
     CHECK(run.tags == Words{"a", "b", "c"});
     CHECK(run.note == "[x,y]");

@@ -13,7 +13,10 @@ namespace {
 
 Table sample() {
     Table table({{"ID"}, {"NAME", 6}, {"COMMAND", 8}, {"TIME", 0, true}});
-    table.add({{"k7qd", Colour::none}, {"baseline", Colour::bold}, {"python train.py --lr 0.1", Colour::none}, {"3s", Colour::none}});
+    table.add({{"k7qd", Colour::none},
+               {"baseline", Colour::bold},
+               {"python train.py --lr 0.1", Colour::none},
+               {"3s", Colour::none}});
     table.add({{"m2xa", Colour::none}, {"日本", Colour::none}, {"true", Colour::none}, {"12.5s", Colour::none}});
     return table;
 }
@@ -69,7 +72,9 @@ TEST_CASE("what is printed cannot steer the terminal") {
         {"a\nb\tc\rd", "a\\nb\\tc\\rd"},
         {"\x1b[31mred", "\\x1b[31mred"},
         {"\x7f\x01", "\\x7f\\x01"},
-        {"\xc2\x9b" "31m", "\\x9b31m"},
+        {"\xc2\x9b"
+         "31m",
+         "\\x9b31m"},
         {"über 日本", "über 日本"},
         {"a\xff", "a\xef\xbf\xbd"},
     }));

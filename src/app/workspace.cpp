@@ -1,0 +1,88 @@
+#include "workspace.hpp"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+
+#include <error.hpp>
+#include <load_settings.hpp>
+#include <registry.hpp>
+
+namespace poster {
+
+namespace {
+
+std::string variable(const char* name) {
+    const char* value = std::getenv(name);
+    return value ? value : "";
+}
+
+// A deleted working directory is no reason not to run a command: the program would run there as well.
+fs::path working_directory() {
+    std::error_code failure;
+    fs::path cwd = fs::current_path(failure);
+    if (!failure) return cwd;
+    cwd = variable("PWD");
+    return cwd.is_absolute() ? cwd : fs::path{"/"};
+}
+
+// The nearest poster.toml up from `cwd`; empty: none.
+fs::path project_file(const fs::path& cwd) {
+    for (fs::path dir = cwd;; dir = dir.parent_path()) {
+        struct stat facts{};
+        if (::stat((dir / "poster.toml").c_str(), &facts) == 0 && S_ISREG(facts.st_mode)) return dir / "poster.toml";
+        if (!dir.has_relative_path()) return {};
+    }
+}
+
+fs::path user_file() {
+    const std::string given = variable("XDG_CONFIG_HOME");
+    if (!given.empty() && given.front() == '/') return fs::path{given} / "poster" / "config.toml";
+    const std::string home = variable("HOME");
+    return home.empty() ? fs::path{} : fs::path{home} / ".config" / "poster" / "config.toml";
+}
+
+std::vector<Option> all_options() {
+    std::vector<Option> options = core_options();
+    const auto more = callback_options();
+    options.insert(options.end(), more.begin(), more.end());
+    return options;
+}
+
+// No shell has expanded it in a file.
+fs::path expanded(const std::string& text) {
+    const std::string home = variable("HOME");
+    if (home.empty() || (text != "~" && text.rfind("~/", 0) != 0)) return text;
+    return text.size() <= 2 ? fs::path{home} : fs::path{home} / text.substr(2);
+}
+
+fs::path tidy(const fs::path& path) {
+    const fs::path normal = path.lexically_normal();
+    return normal.has_filename() || !normal.has_relative_path() ? normal : normal.parent_path(); // "a/b/" is "a/b"
+}
+
+fs::path store_of(const Settings& settings, const fs::path& cwd, const fs::path& project) {
+    const auto& value = settings.values().find("store")->second;
+    if (value.text.empty()) return default_store(cwd);
+    const bool from_command_line = value.source == "--store" || value.source == "POSTER_STORE";
+    // In a file it means the same from every folder of the project.
+    const fs::path base = from_command_line ? cwd
+                          : project.empty() ? default_store(cwd).parent_path()
+                                            : project.parent_path();
+    return base / expanded(value.text);
+}
+
+} // namespace
+
+Workspace open_workspace(const std::optional<std::string>& store_flag) {
+    if (store_flag && store_flag->empty()) throw UsageError("--store wants a directory");
+    const fs::path cwd = working_directory();
+    const fs::path project = project_file(cwd);
+    Settings settings = load_settings({project, user_file(), true}, all_options());
+    if (store_flag) settings.set("store", *store_flag, "--store");
+    const fs::path dir = tidy(store_of(settings, cwd, project));
+    settings.set("store", dir.native(), settings.values().find("store")->second.source); // `poster config` shows it whole
+    return {cwd, std::move(settings), Store{dir}};
+}
+
+} // namespace poster

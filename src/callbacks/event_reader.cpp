@@ -1,0 +1,69 @@
+#include "event_reader.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <deque>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include <clock.hpp>
+#include <fd.hpp>
+#include <text.hpp>
+
+namespace poster {
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::vector<fs::path> event_files(const fs::path& dir) {
+    std::vector<fs::path> files;
+    std::error_code failure;
+    for (const auto& entry : fs::directory_iterator(dir, failure))
+        if (entry.path().extension() == ".jsonl") files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+// The whole lines that stand behind `cursor`, which moves behind them.
+std::string new_lines(const fs::path& path, std::uint64_t& cursor) {
+    Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    std::string text;
+    char buffer[65536];
+    ssize_t n = 0;
+    while (file && (n = ::pread(file.get(), buffer, sizeof buffer, static_cast<off_t>(cursor + text.size()))) > 0)
+        text.append(buffer, static_cast<std::size_t>(n));
+    auto end = text.rfind('\n');
+    text.resize(end == std::string::npos ? 0 : end + 1);
+    cursor += text.size();
+    return text;
+}
+
+} // namespace
+
+void EventReader::read(const std::function<void(const Event&)>& on_event, const std::function<void(const Step&)>& on_step) {
+    std::deque<json> lines; // events refer to their line
+    std::vector<Event> events;
+    for (const auto& path : event_files(dir_)) {
+        std::string text = new_lines(path, cursors_[path.filename()]);
+        for (const auto& line : split(text, '\n')) {
+            json parsed = json::parse(line, nullptr, false);
+            if (!parsed.is_object()) continue;
+            lines.push_back(std::move(parsed));
+            const json& data = lines.back();
+            auto time = data.contains("time") && data["time"].is_string() ? parse_iso8601(data["time"].get<std::string>())
+                                                                          : std::nullopt;
+            std::string kind = data.contains("kind") && data["kind"].is_string() ? data["kind"].get<std::string>() : "";
+            events.push_back({kind, path.stem(), time.value_or(wall_now()), data});
+        }
+    }
+    if (events.empty()) return;
+    for (const auto& event : events) on_event(event);
+    on_step(Step{events});
+}
+
+} // namespace poster

@@ -1,0 +1,56 @@
+#include "ledger.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <clock.hpp>
+#include <error.hpp>
+#include <files.hpp>
+#include <text.hpp>
+
+namespace poster {
+
+using nlohmann::json;
+
+Ledger::Ledger(const std::filesystem::path& attempt_dir, std::string run_id, int attempt)
+    : prefix_(fmt::format("{}/{}", run_id, attempt)) {
+    auto path = attempt_dir / "hooks.jsonl";
+    std::string text = read_file(path).value_or("");
+    for (const auto& line : split(text, '\n')) {
+        json entry = json::parse(line, nullptr, false);
+        if (!entry.is_object()) continue;
+        remember(entry.value("callback", ""), entry.value("hook", ""), entry.value("state", ""));
+    }
+    try {
+        file_ = open_append(path);
+        if (!text.empty() && text.back() != '\n') write_all(file_.get(), "\n"); // a half line of a crash
+    } catch (const Error&) {
+        file_.close();
+    }
+}
+
+void Ledger::remember(const std::string& callback, const std::string& hook, const std::string& state) {
+    Mark& mark = marks_[{callback, hook}];
+    mark = state == "begin" ? std::max(mark, Mark::begun) : Mark::ended;
+}
+
+Ledger::Mark Ledger::mark(const std::string& callback, const std::string& hook) const {
+    std::lock_guard lock(mutex_);
+    auto found = marks_.find({callback, hook});
+    return found == marks_.end() ? Mark::none : found->second;
+}
+
+void Ledger::write(const std::string& callback, const std::string& hook, const std::string& state, const std::string& error) {
+    json entry{{"time", iso8601(wall_now())},
+               {"callback", callback},
+               {"hook", hook},
+               {"state", state},
+               {"key", fmt::format("{}/{}/{}", prefix_, callback, hook)}};
+    if (!error.empty()) entry["error"] = error;
+    std::string line = entry.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    std::lock_guard lock(mutex_);
+    remember(callback, hook, state);
+    if (file_) write_all(file_.get(), line);
+}
+
+} // namespace poster

@@ -1,0 +1,174 @@
+#include "command_table.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace poster {
+
+namespace {
+
+constexpr OptionText kHelp{"-h,--help", "", "show this help"};
+constexpr OptionText kStore{"--store", "DIR",
+                            "the folder that keeps the runs (default: .poster at the project's root)"};
+constexpr OptionText kJson{"--json", "", "print JSON"};
+
+constexpr std::array kRunOptions{
+    OptionText{"-n,--name", "NAME", "name the run"},
+    OptionText{"-t,--tag", "TAG", "tag the run; may be given several times"},
+    OptionText{"--note", "TEXT", "a note kept with the run"},
+    OptionText{"--env", "NAME=VALUE", "set a variable for the command; may be given several times"},
+    OptionText{"-C,--cwd", "DIR", "run the command in this directory"},
+    kStore,
+    OptionText{"--timeout", "DURATION", "end the command after this time: 90, 30s, 15m, 1h30m, 2d; 0: no limit"},
+    OptionText{"--grace", "DURATION", "time between SIGTERM and SIGKILL when the run is ended (default: 10s)"},
+    OptionText{"-q,--quiet", "", "say nothing but errors"},
+    OptionText{"-v,--verbose", "", "say more: the run's directory, the callbacks"},
+    OptionText{"--dry-run", "", "show the command, the environment changes and the callbacks that are on; run nothing"},
+    kHelp,
+};
+constexpr std::array kRunExamples{
+    ExampleText{"poster run python train.py --lr 0.1", "run a training as an experiment"},
+    ExampleText{"poster run -n baseline -t cifar ./train.sh", "with a name and a tag"},
+    ExampleText{"poster run --timeout 2h --env OMP_NUM_THREADS=4 make all", "with a time limit and a variable"},
+    ExampleText{"poster run --dry-run python train.py", "see what would be run"},
+};
+
+constexpr std::array kListOptions{
+    OptionText{"--status", "STATUS", "runs with this status only; may be given several times: any of them"},
+    OptionText{"--tag", "TAG", "runs with this tag only; may be given several times: all of them"},
+    OptionText{"--name", "PATTERN", "runs whose name matches, such as 'base*'"},
+    OptionText{"--since", "WHEN", "runs started since then: 2d, 12h, 2026-11-20, '2026-11-20 14:00'"},
+    OptionText{"--limit", "N", "at most so many runs, 0: all (default: 50, with --json all)"},
+    kStore,
+    kJson,
+    kHelp,
+};
+constexpr std::array kListExamples{
+    ExampleText{"poster ls", "the latest runs"},
+    ExampleText{"poster ls --status failed --since 1d", "what failed since yesterday"},
+    ExampleText{"poster ls --json | jq -r '.[].dir'", "for scripts"},
+};
+
+constexpr std::array kShowOptions{kStore, kJson, kHelp};
+constexpr std::array kShowExamples{
+    ExampleText{"poster show", "the last run"},
+    ExampleText{"poster show baseline", "a run by its name"},
+    ExampleText{"poster show last~1 --json | jq .config", "the run before the last, as JSON"},
+};
+
+constexpr std::array kLogsOptions{
+    OptionText{"-f,--follow", "", "go on until the run has ended"},
+    OptionText{"--attempt", "N", "of this attempt (default: the last one)"},
+    OptionText{"--stdout", "", "what came on stdout only"},
+    OptionText{"--stderr", "", "what came on stderr only"},
+    OptionText{"--timestamps", "", "begin each line with the time of its last byte"},
+    OptionText{"--raw", "", "the very bytes, with progress bars and cursor moves unfolded"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kLogsExamples{
+    ExampleText{"poster logs", "the output of the last run"},
+    ExampleText{"poster logs -f baseline", "follow a run"},
+    ExampleText{"poster logs --stderr --timestamps last~1", "stderr of the run before the last, with times"},
+    ExampleText{"poster logs --raw last > output.log", "the bytes as they were written"},
+};
+
+constexpr std::array kStopOptions{
+    OptionText{"--kill", "", "kill it at once, without a grace period"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kStopExamples{
+    ExampleText{"poster stop last", "as SIGTERM to its poster: SIGTERM, the grace period, SIGKILL"},
+    ExampleText{"poster stop baseline k7qd", "several runs, by name or by the end of an id"},
+    ExampleText{"poster stop --kill last", "SIGKILL at once"},
+};
+
+constexpr std::array kPlainOptions{kStore, kJson, kHelp};
+constexpr std::array kCallbacksExamples{
+    ExampleText{"poster callbacks", "which are on, and why"},
+    ExampleText{"poster callbacks --json | jq '.[] | select(.on) | .name'", "the names of those that are on"},
+};
+constexpr std::array kConfigExamples{
+    ExampleText{"poster config", "every setting, its value, and where it comes from"},
+    ExampleText{"POSTER_RUN_GRACE=30s poster config", "with a variable"},
+};
+
+constexpr std::array kReindexOptions{kStore, kHelp};
+constexpr std::array kReindexExamples{ExampleText{"poster reindex", "rebuild the index of this store"}};
+
+constexpr std::array kVersionOptions{kJson, kHelp};
+constexpr std::array kVersionExamples{ExampleText{"poster version", "print the version"}};
+
+constexpr std::array kHelpOptions{kHelp};
+constexpr std::array kHelpExamples{ExampleText{"poster help run", "the help of a command"}};
+
+constexpr std::array kCommands{
+    CommandText{
+        "run", "[OPTION]… COMMAND [ARGUMENT]…", "Run a command as an experiment",
+        "Runs COMMAND exactly as without poster, and records it: command line, code, environment, output, hardware "
+        "use and how it ended. poster's own options come before the command; from the first word of the command "
+        "on everything belongs to the command. poster exits as the command does.",
+        kRunOptions, kRunExamples},
+    CommandText{"ls", "[OPTION]…", "List runs, newest first", "Lists the runs of the store, newest first.",
+                kListOptions, kListExamples},
+    CommandText{
+        "show", "[OPTION]… [RUN]", "Show a run",
+        "Shows a run: how it ended and why, its configuration, code, environment and files. RUN is an id, a unique "
+        "beginning or end of one, a unique name, last (the default), or last~1 for the one before.",
+        kShowOptions, kShowExamples},
+    CommandText{"logs", "[OPTION]… [RUN]", "Print what a run wrote",
+                "Prints the output of a run, its progress bars folded to what a terminal shows at the end.",
+                kLogsOptions, kLogsExamples},
+    CommandText{
+        "stop", "[OPTION]… RUN…", "End runs",
+        "Ends runs as SIGTERM to their poster does: the command gets SIGTERM, and SIGKILL when the grace period is "
+        "over. Waits until they have ended.",
+        kStopOptions, kStopExamples},
+    CommandText{"callbacks", "[OPTION]…", "Show which callbacks are on, and why",
+                "Lists the callbacks, whether each is on, and the reason.", kPlainOptions, kCallbacksExamples},
+    CommandText{
+        "config", "[OPTION]…", "Show the settings and where they come from",
+        "Prints every setting with its value and its source: the default, poster.toml, the user's config.toml, a "
+        "POSTER_ variable or an option. Secrets are redacted.",
+        kPlainOptions, kConfigExamples},
+    CommandText{"reindex", "[OPTION]…", "Rebuild the index of a store",
+                "Rebuilds the index from the run directories. It is never needed for correctness: a damaged index is "
+                "rebuilt by itself.",
+                kReindexOptions, kReindexExamples},
+    CommandText{"version", "[OPTION]…", "Print the version", "Prints the version of poster.", kVersionOptions,
+                kVersionExamples},
+    CommandText{"help", "[COMMAND]", "Show help", "Shows the help of poster or of one of its commands.", kHelpOptions,
+                kHelpExamples},
+};
+
+} // namespace
+
+std::span<const CommandText> command_table() {
+    return kCommands;
+}
+
+const CommandText* find_command(std::string_view name) {
+    auto found = std::find_if(kCommands.begin(), kCommands.end(), [&](const auto& it) { return it.name == name; });
+    return found == kCommands.end() ? nullptr : &*found;
+}
+
+std::string_view long_flag(const OptionText& option) {
+    auto comma = option.flags.find(',');
+    return comma == std::string_view::npos ? option.flags : option.flags.substr(comma + 1);
+}
+
+std::string_view short_flag(const OptionText& option) {
+    auto comma = option.flags.find(',');
+    return comma == std::string_view::npos ? std::string_view() : option.flags.substr(0, comma);
+}
+
+const OptionText* find_option(const CommandText& command, std::string_view flag) {
+    for (const auto& option : command.options) {
+        auto brief = short_flag(option);
+        if (flag == long_flag(option) || (!brief.empty() && (flag == brief || flag == brief.substr(1)))) return &option;
+    }
+    return nullptr;
+}
+
+} // namespace poster

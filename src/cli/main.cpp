@@ -1,0 +1,34 @@
+// poster: parses the command line, carries the command out, and tells of what failed.
+
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <error.hpp>
+
+#include "parse.hpp"
+
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kFailed = 1;
+constexpr int kLauncherFailed = 125; // of `run`, where the other codes are the child's
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const int failed = argc > 1 && std::string_view(argv[1]) == "run" ? kLauncherFailed : kFailed;
+    try {
+        std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+        return poster::execute(poster::parse(words));
+    } catch (const poster::UsageError& error) {
+        poster::complain(error);
+        return kUsage;
+    } catch (const poster::Error& error) {
+        poster::complain(error);
+    } catch (const std::exception& error) {
+        poster::say(std::string("internal error: ") + error.what());
+    }
+    return failed;
+}
