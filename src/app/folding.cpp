@@ -465,11 +465,11 @@ bool Folder::run_cursor(char command) {
 void Folder::run_edit(char command) {
     if (command == 'J') return erase_screen(int(parameter(0, 0)));
     if (command == 'K') return erase_in_row(int(parameter(0, 0)));
+    if (command == 'L' || command == 'M') cursor_column_ = 0;
     if (cursor_row_ >= rows_.size()) return;
     auto here = rows_.begin() + std::ptrdiff_t(cursor_row_);
     std::size_t count = parameter(0, 1);
     if (command == 'L' || command == 'M') {
-        cursor_column_ = 0;
         count = std::min(count, kScreenRows);
         if (command == 'M') rows_.erase(here, here + std::ptrdiff_t(std::min(count, rows_.size() - cursor_row_)));
         if (command == 'L') rows_.insert(here, count, Row{});

@@ -26,8 +26,7 @@ void Worker::prepare(RunSpec& spec) {
     ledger_.write(name(), "prepare", "begin");
     RunSpec changed = spec;
     try {
-        if (!callback_) callback_ = entry_.create(settings_);
-        callback_->on_prepare(changed);
+        entry_.create(settings_)->on_prepare(changed); // an object of its own: a hanging hook keeps it
         spec = std::move(changed);
         ledger_.write(name(), "prepare", "done");
     } catch (const std::exception& error) {

@@ -711,9 +711,9 @@ struct Index::Impl {
             ::flock(lock.get(), LOCK_SH);
         }
         database = std::make_unique<Database>(path);
+        inode = state_of(path).inode; // before the first read fails
         database->run("PRAGMA synchronous=OFF; PRAGMA cache_size=-16000");
         if (version_of(*database) != kVersion) migrate();
-        inode = state_of(path).inode;
     }
 
     void migrate() {

@@ -16,7 +16,7 @@ class Store(PosterTest):
         found = []
         for path in [*self.store.rglob("*"), *(self.tmp / "home").rglob("*")]:
             with contextlib.suppress(OSError):
-                if path.is_file() and path.open("rb").read(16) == b"SQLite format 3\0":
+                if path.is_file() and path.read_bytes().startswith(b"SQLite format 3\0"):
                     found.append(path)
         return found
 

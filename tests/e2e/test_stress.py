@@ -78,7 +78,9 @@ class Stress(PosterTest):
             line.get("run") or line.get("id") for line in json_lines(self.probe_file) if line.get("hook") == "end"
         )
         self.assertEqual({run.name: ends.get(run.name, 0) for run in runs if ends.get(run.name, 0) != 1}, {}, message)
-        self.assertEqual(os.listdir(self.store / "active") if (self.store / "active").exists() else [], [], message)
+        # A directory whose poster was killed before its first record holds nothing to end; it goes after a minute.
+        active = set(os.listdir(self.store / "active")) if (self.store / "active").exists() else set()
+        self.assertEqual(active & {run.name for run in runs}, set(), message)
         return runs
 
     def test_sigterm_at_random_moments(self):

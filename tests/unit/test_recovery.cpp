@@ -192,7 +192,7 @@ TEST_CASE("processes that ignore SIGTERM, are stopped, or left the session are k
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     const auto script = GENERATE(values<std::string>({"trap '' TERM; echo ready; while :; do sleep 0.05; done",
                                                       "trap '' TERM; setsid sleep 1000 & echo ready; wait",
-                                                      "trap '' TERM; echo ready; kill -STOP $$"}));
+                                                      "trap '' TERM; echo ready; while :; do kill -STOP $$; done"}));
     Child child{script, kId};
     const auto begin = std::chrono::steady_clock::now();
     end_processes(kId, child.pid(), 200ms, start_ticks(child.pid()).value());
