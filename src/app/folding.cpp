@@ -479,6 +479,8 @@ void Folder::run_edit(char command) {
     Row& line = *here;
     if (cursor_column_ >= line.size() || (command != 'P' && command != '@' && command != 'X')) return;
     enrich(line);
+    for (Cell& cell : line.cells) // what is shifted or cut would no longer end at a tab stop
+        if (cell.code == U'\t' || cell.code == kTabTail) cell.code = U' ';
     break_wide(line, cursor_column_);
     auto begin = line.cells.begin() + std::ptrdiff_t(cursor_column_);
     auto end = begin + std::ptrdiff_t(std::min(count, line.cells.size() - cursor_column_));
@@ -489,7 +491,7 @@ void Folder::run_edit(char command) {
 }
 
 void Folder::erase_in_row(int mode) {
-    if (cursor_row_ >= rows_.size()) return;
+    if (mode > 2 || cursor_row_ >= rows_.size()) return;
     Row& line = rows_[cursor_row_];
     line.stamp = stamp_;
     std::size_t size = line.size();
@@ -504,7 +506,7 @@ void Folder::erase_in_row(int mode) {
 }
 
 void Folder::erase_screen(int mode) {
-    if (mode == 3) return; // the scrollback: what was logged stays
+    if (mode > 2) return; // 3 is the scrollback: what was logged stays
     if (mode == 0) {
         erase_in_row(0);
         if (rows_.size() > cursor_row_ + 1) rows_.resize(cursor_row_ + 1);

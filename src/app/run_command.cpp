@@ -1,5 +1,6 @@
 // `poster run`: from arguments to a spec, from the spec to a run directory, then the supervisor and its callback host.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -30,6 +31,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr off_t kReserveBytes = 64 * 1024;
+
 std::pair<std::string, std::string> parse_assignment(const std::string& word) {
     auto equals = word.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -45,7 +48,8 @@ Milliseconds parse_duration_option(const std::string& option, const std::string&
 }
 
 fs::path working_directory(const RunArguments& arguments, const fs::path& cwd) {
-    if (!arguments.cwd) return cwd;
+    std::error_code gone;
+    if (!arguments.cwd) return fs::is_directory(cwd, gone) ? cwd : fs::path{}; // deleted: the child stays in it, too
     fs::path wanted = (cwd / *arguments.cwd).lexically_normal();
     std::error_code failure;
     if (!fs::is_directory(wanted, failure))
@@ -87,6 +91,7 @@ public:
         make_directories(events_dir());
         make_directories(files_dir());
         lock_ = lock_attempt(run_.attempt_dir());
+        reserve_space();
         run_record_ =
             new_run_record(run_.id, spec, find_program(spec.argv.front(), spec.cwd), redactor_of(workspace.settings));
         attempt_record_ = new_attempt_record(run_.attempt, spec);
@@ -127,6 +132,7 @@ public:
                                                        std::strerror(exec_error));
         outcome.ended_at = run_.started_at + outcome.duration; // by the clock that does not jump
         put_outcome(attempt_record_, outcome);
+        reserve_.close();
         store_record(outcome.duration > std::chrono::seconds(1));
         workspace_.store.announce(run_record_, attempt_record_);
         return attempt_record_.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -147,6 +153,12 @@ public:
 private:
     fs::path attempt_file() const { return run_.attempt_dir() / "attempt.json"; }
 
+    // A nameless file that is given back for the last record: a disk that is full by then still takes it.
+    void reserve_space() {
+        reserve_ = Fd(::open(run_.attempt_dir().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
+        if (reserve_ && ::fallocate(reserve_.get(), 0, 0, kReserveBytes) != 0) reserve_.close();
+    }
+
     void store_record(bool to_disk) {
         try {
             write_json(attempt_file(), attempt_record_, to_disk);
@@ -159,7 +171,7 @@ private:
     const Workspace& workspace_;
     const RunSpec& spec_;
     Run run_;
-    Fd lock_;
+    Fd lock_, reserve_;
     json run_record_, attempt_record_;
     bool warned_ = false;
 };
@@ -183,6 +195,19 @@ Outcome end_orphaned_run(const Workspace& workspace, const Run& run) {
     return outcome;
 }
 
+// In a process of its own: neither this run's end nor its speed depends on it.
+void recover_others(const Workspace& workspace) {
+    if (workspace.store.active_runs().size() <= 1 || ::fork() != 0) return;
+    ::setsid();
+    ::close_range(3, ~0U, 0); // among them this run's lock
+    try {
+        recover_abandoned_runs(workspace);
+    } catch (const std::exception&) {
+        ::_exit(1); // the next command tries again
+    }
+    ::_exit(0);
+}
+
 int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_spec, SharedPage* page) {
     HostJob job;
     job.run = run;
@@ -192,7 +217,7 @@ int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_sp
     job.page = page;
     job.heartbeat = [&] { beat(run.attempt_dir()); };
     job.end_orphaned_run = [&] { return end_orphaned_run(workspace, run); };
-    job.housekeeping = [&] { recover_abandoned_runs(workspace); };
+    job.housekeeping = [&] { recover_others(workspace); };
     job.finished = [&](bool all_hooks_ended) {
         if (all_hooks_ended) workspace.store.unmark_active(run.id);
     };

@@ -895,7 +895,7 @@ struct Index::Impl {
         const std::string limits =
             limit == 0 && offset == 0 ? "" : fmt::format(" LIMIT {} OFFSET {}", std::int64_t(limit), offset);
         Statement query{*database,
-                        fmt::format("SELECT {} FROM runs{} ORDER BY id DESC{}", kColumns, condition.sql, limits)};
+                        fmt::format("SELECT {} FROM runs{} ORDER BY started_at DESC, id DESC{}", kColumns, condition.sql, limits)};
         condition.bind_to(query);
         std::vector<RunRow> found;
         while (query.step()) found.push_back(row_of(query, store));
@@ -969,7 +969,7 @@ void Index::Impl::refuse_ambiguous(const std::string& word, const std::vector<Ru
 void Index::Impl::refuse_unknown(const std::string& word) const {
     constexpr std::size_t kIdSuffix = 4;
     std::vector<std::string> words{"last"};
-    Statement newest{*database, fmt::format("SELECT id,name FROM runs ORDER BY id DESC LIMIT {}", kMostSuggestions)};
+    Statement newest{*database, fmt::format("SELECT id,name FROM runs ORDER BY started_at DESC, id DESC LIMIT {}", kMostSuggestions)};
     while (newest.step()) {
         const std::string id = newest.text(0);
         if (word.size() > 2 * kIdSuffix)

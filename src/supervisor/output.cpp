@@ -170,8 +170,13 @@ bool OutputPlan::open() const {
     return std::any_of(sources_.begin(), sources_.end(), [](const Source& it) { return bool(it.read_end); });
 }
 
-void OutputPlan::close() {
-    for (auto& source : sources_) source.read_end.close();
+void OutputPlan::close(OutputLog& log) {
+    for (auto& source : sources_) {
+        // As much as a pipe can hold; a background process that goes on writing is cut off there.
+        for (std::size_t taken = 0; source.read_end && taken < 2 * kPipeSize; taken += kReadSize / 64)
+            if (!read_source(source, log)) break;
+        source.read_end.close();
+    }
 }
 
 void OutputPlan::add_to(std::vector<pollfd>& polled) const {

@@ -68,7 +68,7 @@ public:
     void close_child_ends() { child_side_.clear(); }
 
     bool open() const; // the child, or a descendant of it, may still write
-    void close();
+    void close(OutputLog& log); // what is written already still goes its way
     void add_to(std::vector<pollfd>& polled) const;
     // Reads and writes what poll() found ready. True if the child had written something.
     bool pump(const std::vector<pollfd>& polled, OutputLog& log);

@@ -250,7 +250,6 @@ private:
             child_ = 0;
             usage_ = usage;
             ended_ = Clock::now();
-            if (WIFSIGNALED(status)) output_->child_died_of_signal();
         }
         if (state_.phase != Phase::starting) apply(input);
     }
@@ -320,7 +319,7 @@ private:
             output_->window_changed();
             if (child_ > 0) ::kill(child_, SIGWINCH);
             break;
-        case Verb::close_streams: output_->close(); break;
+        case Verb::close_streams: output_->close(*log_); break;
         case Verb::finalise: finalise(); break;
         case Verb::hurry:
             told_to_leave_ = true;
@@ -340,6 +339,9 @@ private:
         sigset_t set;
         ::sigemptyset(&set);
         ::sigaddset(&set, signal);
+        // The one typed may still be queued here; delivered after the raised one, it would stop poster a second time.
+        timespec none{};
+        ::sigtimedwait(&set, nullptr, &none);
         sigset_t before;
         ::sigprocmask(SIG_UNBLOCK, &set, &before);
         ::raise(signal);
@@ -349,6 +351,7 @@ private:
     }
 
     void finalise() {
+        if (state_.child_status && WIFSIGNALED(*state_.child_status)) output_->child_died_of_signal();
         Observations seen(state_);
         seen.usage = usage_;
         auto end = ended_.value_or(Clock::now());

@@ -53,6 +53,8 @@ TEST_CASE("output is folded to what a terminal shows at the end") {
         {"position", "a\nb\n\x1b[1;2HX\n", "aX\nb\n"},
         {"erase below", "a\nb\nc\x1b[2A\r\x1b[Jx\n", "x\n"},
         {"clear the screen", "old\nold\n\x1b[H\x1b[2Jnew\n", "new\n"},
+        {"unknown ways to erase", "abc\x1b[9K\x1b[9J\n", "abc\n"},
+        {"tabs that are shifted become blanks", "a\tb\r\x1b[1@x\n", "xa       b\n"},
         {"the scrollback is not erased", "a\n\x1b[3Jb\n", "a\nb\n"},
         {"save and restore",
          "ab\x1b"
