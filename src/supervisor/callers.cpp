@@ -30,7 +30,7 @@ std::vector<int> open_descriptors() {
 sigset_t handled_signals() {
     sigset_t set;
     ::sigfillset(&set);
-    for (int kept : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTTIN, SIGTTOU, SIGPIPE, SIGXFSZ})
+    for (int kept : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTTOU, SIGPIPE, SIGXFSZ})
         ::sigdelset(&set, kept);
     // An ignored signal that is blocked would still be queued, and nohup undone.
     for (int signal = 1; signal <= SIGRTMAX; ++signal) {

@@ -140,7 +140,7 @@ OutputPlan::OutputPlan(const std::array<bool, 3>& closed) : buffer_(kReadSize, '
         add_source(1, Stream::out, closed);
         add_source(2, Stream::err, closed);
     }
-    if (terminal_ >= 0) modes_.emplace(terminal_);
+    if (terminal_) modes_.emplace(terminal_.get());
 }
 
 void OutputPlan::add_source(int fd, Stream stream, const std::array<bool, 3>& closed) {
@@ -150,7 +150,7 @@ void OutputPlan::add_source(int fd, Stream stream, const std::array<bool, 3>& cl
     source.sink = std::make_unique<Sink>(fd);
     source.is_pty = ::isatty(fd) == 1;
     if (source.is_pty) {
-        terminal_ = fd;
+        if (!terminal_) terminal_ = Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
         Pty pty = open_pty(fd);
         source.read_end = std::move(pty.master);
         child_side_.push_back(std::move(pty.slave));
@@ -170,13 +170,17 @@ bool OutputPlan::open() const {
     return std::any_of(sources_.begin(), sources_.end(), [](const Source& it) { return bool(it.read_end); });
 }
 
-void OutputPlan::close(OutputLog& log) {
+void OutputPlan::drain(OutputLog& log) {
     for (auto& source : sources_) {
-        // As much as a pipe can hold; a background process that goes on writing is cut off there.
+        // As much as a pipe can hold: a background process that goes on writing is cut off there.
         for (std::size_t taken = 0; source.read_end && taken < 2 * kPipeSize; taken += kReadSize / 64)
             if (!read_source(source, log)) break;
-        source.read_end.close();
     }
+}
+
+void OutputPlan::close(OutputLog& log) {
+    drain(log);
+    for (auto& source : sources_) source.read_end.close();
 }
 
 void OutputPlan::add_to(std::vector<pollfd>& polled) const {
@@ -245,7 +249,7 @@ void OutputPlan::flush_sinks(int timeout_ms) {
 
 void OutputPlan::window_changed() const {
     for (const auto& source : sources_)
-        if (source.is_pty && source.read_end) copy_window_size(terminal_, source.read_end.get());
+        if (source.is_pty && source.read_end) copy_window_size(terminal_.get(), source.read_end.get());
 }
 
 void OutputPlan::child_died_of_signal() {

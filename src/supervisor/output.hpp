@@ -68,6 +68,7 @@ public:
     void close_child_ends() { child_side_.clear(); }
 
     bool open() const; // the child, or a descendant of it, may still write
+    void drain(OutputLog& log); // reads what is there already
     void close(OutputLog& log); // what is written already still goes its way
     void add_to(std::vector<pollfd>& polled) const;
     // Reads and writes what poll() found ready. True if the child had written something.
@@ -85,7 +86,7 @@ private:
     std::vector<Source> sources_;
     std::vector<Fd> child_side_;
     std::array<int, 2> child_ends_{-1, -1};
-    int terminal_ = -1;
+    Fd terminal_; // poster's own descriptor of it: 1 and 2 are let go when the child's streams end
     std::optional<TerminalModes> modes_;
     std::string buffer_;
 };

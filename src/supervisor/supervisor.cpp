@@ -336,6 +336,7 @@ private:
 
     // Poster stops as its child did, so that the shell sees one job; the group stays consistent.
     void stop_self(int signal) {
+        output_->drain(*log_); // what the child wrote before is to be seen while it is stopped
         sigset_t set;
         ::sigemptyset(&set);
         ::sigaddset(&set, signal);

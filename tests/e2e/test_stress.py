@@ -4,6 +4,7 @@ POSTER_STRESS=200 for the full measure (default 20); POSTER_SEED repeats a run.
 """
 
 import collections
+import contextlib
 import os
 import random
 import signal
@@ -50,21 +51,17 @@ class Stress(PosterTest):
         )
 
     def host_of(self, process):
-        """The callback host as soon as there is one: the fork of poster that has the same command line."""
-        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
-            wanted = file.read()
+        """The callback host: the first process that poster forks and that stays the same program. -1: poster has ended."""
 
         def find():
+            forks = []
             for pid in children_of(process.pid):
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as file:
-                        if file.read() == wanted:
-                            return pid
-                except OSError:
-                    pass
-            return process.poll() is not None and -1
+                with contextlib.suppress(OSError):
+                    if os.path.samefile(f"/proc/{pid}/exe", POSTER_TEST):
+                        forks.append(pid)
+            return min(forks, default=None) or (process.poll() is not None and -1)
 
-        return wait_until(find)
+        return wait_until(find, what="the callback host")
 
     def check_everything(self):
         """After the next poster command: each run has one outcome and one end hook, and no process is left."""
