@@ -87,7 +87,7 @@ def json_lines(path):
 
 
 def stat_fields(pid):
-    """State, parent, group, session … of a process: the fields of /proc/PID/stat after its name; None when it is gone."""
+    """State, parent, group, session … of a process: /proc/PID/stat after the name; None when it is gone."""
     try:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""The child has the descriptors that it would have without poster: no fewer, no more, and a terminal exactly where there was one."""
+"""The child has the descriptors it would have without poster: no fewer, no more, a terminal where there was one."""
 
 import fcntl
 import itertools
@@ -134,7 +134,7 @@ class Descriptors(PosterTest):
                 self.assertEqual(json.loads(report.read_text()), list(closed))
 
     def test_a_closed_stdout_is_closed_for_the_child(self):
-        code = "import os, sys\ntry: os.fstat(1); word = 'open'\nexcept OSError: word = 'closed'\nos.write(2, word.encode())"
+        code = "import os\ntry: os.fstat(1); word = b'open'\nexcept OSError: word = b'closed'\nos.write(2, word)"
         words = self.shell_words(*python(code))
         done = subprocess.run(
             ["bash", "-c", f"{words} >&-"],

@@ -115,7 +115,7 @@ class ExitStatus(PosterTest):
 
     @poster_only
     def test_the_status_of_the_child_wins_over_the_reason_of_its_end(self):
-        code = "import signal, sys, os; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); open(sys.argv[1], 'w'); signal.pause()"
+        code = "import signal, sys\nsignal.signal(15, lambda *_: sys.exit(5))\nopen(sys.argv[1], 'w')\nsignal.pause()"
         witness = self.tmp / "ready"
         process = self.start(*python(code, witness))
         self.wait_for(witness)

@@ -122,7 +122,7 @@ class ExactlyOnce(PosterTest):
 
     @poster_only
     def test_a_terminating_signal_of_the_first_milliseconds_is_never_lost(self):
-        """Without poster a signal that comes before the handler ends the child; so it must be with poster, at any moment."""
+        """Without poster a signal that comes before any handler ends the child; with poster, too, at any moment."""
         for delay in [moment / 1000 for moment in (0, 0.2, 0.5, 1, 1.5, 2, 3, 4, 5, 7, 10, 15, 20, 30)] * 2:
             with self.subTest(delay=delay):
                 self.fresh_store()
@@ -323,7 +323,7 @@ class Terminals(PosterTest):
     @poster_only
     def test_three_ctrl_c_on_a_child_that_ignores_them_end_it(self):
         code = (
-            "import signal, sys\nsignal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN)\nprint('ready', flush=True)\n"
+            "import signal\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\nprint('ready', flush=True)\n"
             "while True: signal.pause()"
         )
         terminal = self.terminal(*python(code))

@@ -44,7 +44,7 @@ class Bytes(PosterTest):
             "UTF-8 cut anywhere": "größe €\n".encode() * 3000,
         }
         source = self.tmp / "bytes"
-        code = "import os, sys\ndata = open(sys.argv[1], 'rb').read()\nwhile data: data = data[os.write(int(sys.argv[2]), data):]"
+        code = "import os, sys\nd = open(sys.argv[1], 'rb').read()\nwhile d: d = d[os.write(int(sys.argv[2]), d):]"
         for (case, data), (stream, number) in [(c, s) for c in cases.items() for s in STREAMS.items()]:
             with self.subTest(case=case, stream=stream):
                 source.write_bytes(data)
@@ -128,7 +128,7 @@ class Order(PosterTest):
 
 class InTime(PosterTest):
     def test_flushed_partial_lines_appear_at_once(self):
-        code = "import os, sys\nos.write(int(sys.argv[1]), b'Password? ')\nos.read(0, 1)\nos.write(int(sys.argv[1]), b'ok')"
+        code = "import os, sys\nn = int(sys.argv[1])\nos.write(n, b'Password? ')\nos.read(0, 1)\nos.write(n, b'ok')"
         for stream, number in STREAMS.items():
             with self.subTest(stream=stream):
                 process = self.start(*python(code, number), stdin=subprocess.PIPE, **{stream: subprocess.PIPE})

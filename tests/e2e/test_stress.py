@@ -51,7 +51,7 @@ class Stress(PosterTest):
         )
 
     def host_of(self, process):
-        """The callback host: the first process that poster forks and that stays the same program. -1: poster has ended."""
+        """The callback host: the first fork of poster that stays the same program. -1: poster has ended."""
 
         def find():
             forks = []

@@ -1,4 +1,4 @@
-"""A terminal under poster is the real terminal: job control, sizes, raw keys, passwords, and its modes whatever dies."""
+"""A terminal under poster is the real terminal: job control, sizes, raw keys, passwords, modes whatever dies."""
 
 import os
 import resource
@@ -201,7 +201,8 @@ class Input(PosterTest):
 
 class Size(PosterTest):
     CODE = (
-        "import os, signal\ndef show(*_): os.write(1, b'size %d %d %d %d end\\n' % (*os.get_terminal_size(1), *os.get_terminal_size(0)))\n"
+        "import os, signal\nfrom os import get_terminal_size as size\n"
+        "def show(*_): os.write(1, b'size %d %d %d %d end\\n' % (*size(1), *size(0)))\n"
         "signal.signal(signal.SIGWINCH, show)\nshow()\nwhile True: signal.pause()"
     )
 
@@ -231,7 +232,7 @@ class Size(PosterTest):
 
 
 class Modes(PosterTest):
-    """A line-editing program that dies leaves what it would leave without poster; poster itself never makes it worse."""
+    """A program that dies leaves the modes it would leave without poster; poster itself never makes it worse."""
 
     def launch_waiting(self):
         terminal = self.terminal("sh", "-c", "echo ready; exec sleep 1000")

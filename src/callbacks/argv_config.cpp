@@ -1,0 +1,168 @@
+#include "argv_config.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <optional>
+
+#include <nlohmann/json.hpp>
+
+namespace poster {
+
+namespace {
+
+using nlohmann::json;
+
+struct Interpreter {
+    std::string_view name;          // of the program, or its beginning
+    std::string_view value_options; // of its own options, those that take a value
+};
+
+constexpr std::array kInterpreters{
+    Interpreter{"python", "WXcm"}, Interpreter{"bash", "cO"},     Interpreter{"sh", "c"},
+    Interpreter{"zsh", "c"},       Interpreter{"node", "re"},     Interpreter{"Rscript", "e"},
+    Interpreter{"julia", "e"},     Interpreter{"perl", "e"},      Interpreter{"ruby", "e"},
+    Interpreter{"torchrun", ""},   Interpreter{"accelerate", ""}, Interpreter{"deepspeed", ""},
+};
+
+bool is_number(std::string_view word) {
+    double value = 0;
+    if (!word.empty() && word.front() == '+') word.remove_prefix(1);
+    auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    return error == std::errc{} && end == word.data() + word.size() && !word.empty();
+}
+
+const Interpreter* interpreter_of(const std::string& program) {
+    std::string name = std::filesystem::path(program).filename();
+    for (const auto& known : kInterpreters) {
+        bool versioned = known.name == "python" && name.starts_with("python") &&
+                         name.find_first_not_of("0123456789.", 6) == std::string::npos;
+        if (name == known.name || versioned) return &known;
+    }
+    return nullptr;
+}
+
+// Where the experiment's own words begin.
+std::size_t first_own_word(const std::vector<std::string>& argv) {
+    const Interpreter* interpreter = argv.empty() ? nullptr : interpreter_of(argv.front());
+    if (interpreter == nullptr) return std::min<std::size_t>(1, argv.size());
+    for (std::size_t i = 1; i < argv.size(); ++i) {
+        const std::string& word = argv[i];
+        if (word == "-c" || word == "-m" || word == "-e") return std::min(i + 2, argv.size());
+        if (word.size() < 2 || word.front() != '-') return i + 1; // the script
+        if (word.size() == 2 && interpreter->value_options.find(word[1]) != std::string_view::npos) ++i;
+    }
+    return argv.size();
+}
+
+void put(json& values, const std::string& name, json value) {
+    if (!values.contains(name)) {
+        values[name] = std::move(value);
+        return;
+    }
+    json& present = values[name];
+    if (!present.is_array()) present = json::array({present});
+    present.push_back(std::move(value));
+}
+
+bool is_assignment(const std::string& word) {
+    auto equals = word.find('=');
+    auto start = word.find_first_not_of('+');
+    if (equals == std::string::npos || start >= equals || start > 2) return false;
+    for (std::size_t i = start; i < equals; ++i) {
+        char c = word[i];
+        bool fine = std::isalnum(static_cast<unsigned char>(c)) != 0 ||
+                    std::string_view("_.-/@:").find(c) != std::string_view::npos;
+        if (!fine) return false;
+    }
+    return true;
+}
+
+class Parser {
+public:
+    explicit Parser(const std::vector<std::string>& argv) : argv_(argv) {}
+
+    json parse() {
+        for (at_ = first_own_word(argv_); at_ < argv_.size(); ++at_) take(argv_[at_]);
+        return {
+            {"source", "argv-guess"}, {"values", values_}, {"positionals", positionals_}, {"overrides", overrides_}};
+    }
+
+private:
+    void take(const std::string& word) {
+        bool option = !only_positionals_ && word.size() > 1 && word.front() == '-' && !is_number(word);
+        if (word == "--" && !only_positionals_) {
+            only_positionals_ = true;
+        } else if (option && word.starts_with("--")) {
+            take_long(word.substr(2));
+        } else if (option) {
+            take_short(word.substr(1));
+        } else if (is_assignment(word)) {
+            overrides_.push_back(word);
+            auto start = word.find_first_not_of('+');
+            auto equals = word.find('=');
+            put(values_, word.substr(start, equals - start), typed_value(word.substr(equals + 1)));
+        } else if (word.size() > 1 && word.front() == '~') {
+            overrides_.push_back(word);
+        } else {
+            positionals_.push_back(typed_value(word));
+        }
+    }
+
+    std::optional<std::string> value_that_follows() {
+        if (at_ + 1 >= argv_.size()) return std::nullopt;
+        const std::string& next = argv_[at_ + 1];
+        bool option = next.size() > 1 && next.front() == '-' && !is_number(next);
+        if (option || is_assignment(next)) return std::nullopt;
+        ++at_;
+        return next;
+    }
+
+    void take_long(const std::string& word) {
+        auto equals = word.find('=');
+        if (equals != std::string::npos)
+            return put(values_, word.substr(0, equals), typed_value(word.substr(equals + 1)));
+        auto value = value_that_follows();
+        put(values_, word, value ? typed_value(*value) : json(true));
+    }
+
+    void take_short(const std::string& word) {
+        bool repeated = word.find_first_not_of(word.front()) == std::string::npos;
+        if (word.size() > 1 && repeated) return put(values_, word.substr(0, 1), word.size());
+        take_long(word);
+    }
+
+    const std::vector<std::string>& argv_;
+    std::size_t at_ = 0;
+    bool only_positionals_ = false;
+    json values_ = json::object(), positionals_ = json::array(), overrides_ = json::array();
+};
+
+} // namespace
+
+json typed_value(const std::string& text) {
+    long long integer = 0;
+    std::string_view digits = text;
+    if (digits.starts_with('+')) digits.remove_prefix(1);
+    bool leading_zero =
+        digits.size() > 1 && digits[0] == '0' && std::isdigit(static_cast<unsigned char>(digits[1])) != 0;
+    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), integer);
+    if (error == std::errc{} && end == digits.data() + digits.size() && !leading_zero) return integer;
+    bool numeric_start = !digits.empty() && std::string_view("-.0123456789").find(digits[0]) != std::string_view::npos;
+    if (numeric_start && !leading_zero && is_number(digits)) {
+        double real = 0;
+        std::from_chars(digits.data(), digits.data() + digits.size(), real);
+        return real;
+    }
+    if (text == "true" || text == "True") return true;
+    if (text == "false" || text == "False") return false;
+    if (text == "null" || text == "None") return nullptr;
+    return text;
+}
+
+json config_from_argv(const std::vector<std::string>& argv) {
+    return Parser(argv).parse();
+}
+
+} // namespace poster
