@@ -45,7 +45,8 @@ std::string new_lines(const fs::path& path, std::uint64_t& cursor) {
 
 } // namespace
 
-void EventReader::read(const std::function<void(const Event&)>& on_event, const std::function<void(const Step&)>& on_step) {
+void EventReader::read(const std::function<void(const Event&)>& on_event,
+                       const std::function<void(const Step&)>& on_step) {
     std::deque<json> lines; // events refer to their line
     std::vector<Event> events;
     for (const auto& path : event_files(dir_)) {
@@ -55,8 +56,9 @@ void EventReader::read(const std::function<void(const Event&)>& on_event, const 
             if (!parsed.is_object()) continue;
             lines.push_back(std::move(parsed));
             const json& data = lines.back();
-            auto time = data.contains("time") && data["time"].is_string() ? parse_iso8601(data["time"].get<std::string>())
-                                                                          : std::nullopt;
+            auto time = data.contains("time") && data["time"].is_string()
+                            ? parse_iso8601(data["time"].get<std::string>())
+                            : std::nullopt;
             std::string kind = data.contains("kind") && data["kind"].is_string() ? data["kind"].get<std::string>() : "";
             events.push_back({kind, path.stem(), time.value_or(wall_now()), data});
         }

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include <files.hpp>
+#include <process.hpp>
 #include <records.hpp>
 
 #include "ledger.hpp"
@@ -75,8 +76,7 @@ public:
         begin_prepare();
         next_heartbeat_ = Clock::now();
         while (!over()) turn();
-        record_.flush();
-        if (job_.finished) job_.finished(all_ended());
+        finish();
         LinkMessage done;
         done.kind = LinkKind::done;
         if (job_.link) send_message(job_.link.get(), done);
@@ -86,8 +86,7 @@ public:
     void end_hooks_only(const Outcome& outcome) {
         begin_end(outcome);
         while (!over()) turn();
-        record_.flush();
-        if (job_.finished) job_.finished(all_ended());
+        finish();
     }
 
 private:
@@ -104,7 +103,8 @@ private:
         if (job_.page == nullptr) return;
         std::atomic_ref<std::uint64_t> peak(job_.page->peak_memory_bytes);
         std::uint64_t seen = peak.load();
-        while (bytes > seen && !peak.compare_exchange_weak(seen, bytes)) {}
+        while (bytes > seen && !peak.compare_exchange_weak(seen, bytes)) {
+        }
     }
 
     // ---- prepare: one after the other, on a thread, so that the canary goes on speaking
@@ -121,7 +121,8 @@ private:
             LinkMessage prepared;
             prepared.kind = LinkKind::prepared;
             prepared.number = after == before ? 0 : 1;
-            if (prepared.number == 1) write_all(job_.sealed_spec, after.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+            if (prepared.number == 1)
+                write_all(job_.sealed_spec, after.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
             job_.run.spec = spec; // read by others only after `started`, which follows `prepared`
             send_message(job_.link.get(), prepared);
         }).detach();
@@ -231,6 +232,19 @@ private:
         }
     }
 
+    // What a hook that was given up had started, such as a git that hangs. Recovery has a session of its own and goes
+    // on.
+    static void kill_helpers() {
+        for (pid_t pid : descendants(::getpid()))
+            if (::getsid(pid) == ::getsid(0)) ::kill(pid, SIGKILL);
+    }
+
+    void finish() {
+        kill_helpers();
+        record_.flush();
+        if (job_.finished) job_.finished(all_ended());
+    }
+
     bool all_ended() const {
         for (const auto& worker : workers_)
             if (!worker->ended()) return false;
@@ -255,7 +269,9 @@ int run_callback_host(HostJob job) {
     return (new Host(std::move(job)))->accompany();
 }
 
-void run_end_hooks(HostJob job, const Outcome& outcome) { (new Host(std::move(job)))->end_hooks_only(outcome); }
+void run_end_hooks(HostJob job, const Outcome& outcome) {
+    (new Host(std::move(job)))->end_hooks_only(outcome);
+}
 
 bool end_hooks_complete(const std::filesystem::path& attempt_dir, const Settings& settings) {
     Ledger ledger(attempt_dir, "", 0);

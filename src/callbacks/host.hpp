@@ -3,9 +3,9 @@
 // blocks: it tells group signals to the supervisor at once (the canary) and notices the supervisor's death (the
 // guardian). Each callback has a thread of its own, a queue of hooks, and a time budget for each hook.
 //
-// The ledger attempts/N/hooks.jsonl says which hook of which callback began, was done, failed, or ran out of time. A new
-// host for the same attempt (the first one crashed) skips hooks that are in it: a hook that began and never was done
-// crashed the host, is recorded as such, and its callback gets no further hooks but on_end, once.
+// The ledger attempts/N/hooks.jsonl says which hook of which callback began, was done, failed, or ran out of time. A
+// new host for the same attempt (the first one crashed) skips hooks that are in it: a hook that began and never was
+// done crashed the host, is recorded as such, and its callback gets no further hooks but on_end, once.
 
 #include <functional>
 #include <memory>
@@ -24,9 +24,10 @@ struct HostJob {
     Fd link;              // to the supervisor; none in recovery
     int sealed_spec = -1; // memory file that takes the spec as JSON when a prepare hook changed it
     SharedPage* page = nullptr;
-    std::function<void()> heartbeat;           // every 10 s from the main loop
-    std::function<Outcome()> end_orphaned_run; // the supervisor was killed: ends the child, records and returns the outcome
-    std::function<void()> housekeeping;        // once, after the start, on the main thread: must return at once
+    std::function<void()> heartbeat; // every 10 s from the main loop
+    std::function<Outcome()>
+        end_orphaned_run;               // the supervisor was killed: ends the child, records and returns the outcome
+    std::function<void()> housekeeping; // once, after the start, on the main thread: must return at once
     std::function<void(bool all_hooks_ended)> finished; // after the last end hook, before `done` is sent
 };
 

@@ -40,7 +40,8 @@ Ledger::Mark Ledger::mark(const std::string& callback, const std::string& hook) 
     return found == marks_.end() ? Mark::none : found->second;
 }
 
-void Ledger::write(const std::string& callback, const std::string& hook, const std::string& state, const std::string& error) {
+void Ledger::write(const std::string& callback, const std::string& hook, const std::string& state,
+                   const std::string& error) {
     json entry{{"time", iso8601(wall_now())},
                {"callback", callback},
                {"hook", hook},

@@ -20,7 +20,8 @@ public:
 
     Mark mark(const std::string& callback, const std::string& hook) const;
     // state: begin, done, failed, timeout, skipped, crashed. Safe from any thread.
-    void write(const std::string& callback, const std::string& hook, const std::string& state, const std::string& error = {});
+    void write(const std::string& callback, const std::string& hook, const std::string& state,
+               const std::string& error = {});
 
 private:
     void remember(const std::string& callback, const std::string& hook, const std::string& state);

@@ -15,7 +15,8 @@ namespace {
 class Logging : public Callback {
 public:
     explicit Logging(const Settings& settings)
-        : level_(settings.text("logging.level")), redactor_(settings.list("capture.redact"), settings.list("capture.keep")) {}
+        : level_(settings.text("logging.level")),
+          redactor_(settings.list("capture.redact"), settings.list("capture.keep")) {}
 
     void on_start(const Run& run) override {
         open(run);
@@ -24,7 +25,6 @@ public:
         log_->debug("working directory {}", run.spec.cwd.string());
         log_->info("child {} started", run.child);
     }
-
 
     void on_end(const Run& run, const Outcome& outcome, Deadline) override {
         open(run);

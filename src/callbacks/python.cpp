@@ -52,18 +52,24 @@ std::optional<fs::path> interpreter_of(const RunSpec& spec) {
     return named.empty() ? std::nullopt : find_program(named, spec.cwd);
 }
 
-// "numpy-1.26.4.dist-info" → "numpy==1.26.4"
-std::optional<std::string> package_of(const std::string& directory) {
-    std::string stem = directory;
-    for (std::string_view ending : {".dist-info", ".egg-info"}) {
-        if (!directory.ends_with(ending)) continue;
-        stem.resize(stem.size() - ending.size());
-        auto dash = stem.find('-');
-        if (dash == std::string::npos) return stem;
-        std::string version = stem.substr(dash + 1);
-        return stem.substr(0, dash) + "==" + version.substr(0, version.find("-py"));
+// "Name: x" and "Version: 1" of a package's metadata; a directory's name alone has '_' where the package has '-'.
+std::optional<std::string> package_of(const fs::path& directory) {
+    std::string name = directory.filename();
+    bool wheel = name.ends_with(".dist-info");
+    if (!wheel && !name.ends_with(".egg-info")) return std::nullopt;
+    std::string metadata = read_file(directory / (wheel ? "METADATA" : "PKG-INFO")).value_or("");
+    std::string package;
+    std::string version;
+    for (std::size_t start = 0; start < metadata.size() && (package.empty() || version.empty());) {
+        auto end = std::min(metadata.find('\n', start), metadata.size());
+        std::string line = metadata.substr(start, end - start);
+        if (line.empty()) break; // the description begins
+        if (line.starts_with("Name: ")) package = line.substr(6);
+        if (line.starts_with("Version: ")) version = line.substr(9);
+        start = end + 1;
     }
-    return std::nullopt;
+    if (package.empty()) package = name.substr(0, std::min(name.find('-'), name.rfind('.')));
+    return version.empty() ? package : package + "==" + version;
 }
 
 std::string list_packages(const json& path) {
@@ -72,7 +78,7 @@ std::string list_packages(const json& path) {
         if (!entry.is_string() || entry.get<std::string>().empty()) continue;
         std::error_code failure;
         for (const auto& item : fs::directory_iterator(entry.get<std::string>(), failure))
-            if (auto package = package_of(item.path().filename())) packages.insert(*package);
+            if (auto package = package_of(item.path())) packages.insert(*package);
     }
     std::string lines;
     for (const auto& package : packages) lines += package + "\n";

@@ -16,8 +16,8 @@ constexpr auto kFirstTick = 1000ms;
 
 } // namespace
 
-Worker::Worker(const CallbackEntry& entry, const Settings& settings, const Run& run, Ledger& ledger, Milliseconds budget,
-               std::function<void()> changed)
+Worker::Worker(const CallbackEntry& entry, const Settings& settings, const Run& run, Ledger& ledger,
+               Milliseconds budget, std::function<void()> changed)
     : entry_(entry), settings_(settings), run_(run), ledger_(ledger), budget_(budget), changed_(std::move(changed)),
       events_(run.attempt_dir() / "events") {}
 
@@ -175,7 +175,8 @@ std::optional<Worker::Task> Worker::next() {
 
 void Worker::read_events(Callback& callback) {
     if (!entry_.reads_events) return;
-    events_.read([&](const Event& event) { callback.on_event(event); }, [&](const Step& step) { callback.on_step(step); });
+    events_.read([&](const Event& event) { callback.on_event(event); },
+                 [&](const Step& step) { callback.on_step(step); });
 }
 
 void Worker::perform(const Task& task) {

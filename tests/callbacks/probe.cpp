@@ -43,12 +43,16 @@ private:
         const char* path = std::getenv("POSTER_PROBE_FILE");
         if (path == nullptr) return;
         Fd file = open_append(path);
-        write_all(file.get(), fmt::format("{{\"hook\":\"{}\",\"run\":\"{}\",\"status\":\"{}\",\"pid\":{}}}\n", hook, run,
-                                          status, ::getpid()));
+        write_all(file.get(), fmt::format("{{\"hook\":\"{}\",\"run\":\"{}\",\"status\":\"{}\",\"pid\":{}}}\n", hook,
+                                          run, status, ::getpid()));
     }
     static void misbehave(const std::string& how) {
         if (how == "throw") throw std::runtime_error("told to throw");
-        if (how == "segv") std::raise(SIGSEGV);
+        if (how == "segv") { // a real fault: a raised signal would stay blocked
+            std::signal(SIGSEGV, SIG_DFL);
+            volatile int* nowhere = nullptr;
+            *nowhere = 1;
+        }
         if (how == "hang") ::pause();
         if (how == "sleep") ::sleep(2);
     }

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import termios
+import time
 
 from harness import (
     BARE,
@@ -84,8 +85,13 @@ class JobControl(PosterTest):
         shell = self.shell()
         shell.send(self.shell_words(*ECHO_LINES).encode() + b" &\n")
         shell.read_until("ready")
-        shell.send(b"\n")
-        shell.read_until(r"Stopped")
+
+        def reported():  # bash tells of it before its next prompt
+            shell.send(b"\n")
+            time.sleep(0.05)
+            return b"Stopped" in shell.output
+
+        wait_until(reported, what="the job to be stopped")
         shell.send(b"fg\n")
         self.foreground_job(shell)
         shell.send(b"now\n")
