@@ -76,7 +76,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lr", type=float, default=0.1, help="learning rate")
     parser.add_argument("--epochs", type=int, default=60)
-    parser.add_argument("--points", type=int, default=2000)
+    parser.add_argument("--points", type=int, default=3000)
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", default=os.path.join(os.environ.get("POSTER_FILES_DIR", "."), "checkpoint.json"))
