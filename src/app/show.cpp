@@ -61,7 +61,7 @@ public:
     void end_fields() {
         std::size_t width = 0;
         for (const auto& [label, value] : fields_)
-            width = std::max(width, std::min<std::size_t>(display_width(label), 28));
+            width = std::max(width, std::min<std::size_t>(display_width(label), 40));
         std::size_t shown = 0;
         for (const auto& [label, value] : fields_) {
             if (++shown > kMostLines) {
@@ -136,6 +136,15 @@ void show_code(Page& page, const json& code) {
                                  (is_dirty ? ", with uncommitted changes" : ""));
         for (const char* key : {"commit", "branch", "dirty"}) rest.erase(key);
     }
+    if (auto diff = rest.find("diff"); diff != rest.end() && diff->is_object()) {
+        if (auto bytes = number_of(*diff, "bytes"))
+            page.field("diff", fmt::format("{}, {}", text_of(*diff, "file"), format_bytes(std::uint64_t(*bytes))));
+        rest.erase(diff);
+    }
+    if (auto untracked = rest.find("untracked"); untracked != rest.end() && untracked->is_array()) {
+        if (!untracked->empty()) page.field("untracked", fmt::format("{} files", untracked->size()));
+        rest.erase(untracked);
+    }
     flatten(page, "", rest);
     page.end_fields();
 }
@@ -144,10 +153,20 @@ void show_python(Page& page, const json& python) {
     if (python.empty()) return;
     page.title("Python");
     for (const auto& [key, value] : python.items()) {
-        if (key == "packages" && value.is_structured())
-            page.field("packages", fmt::format("{}", value.size()));
+        if (key == "packages" && value.is_object())
+            page.field("packages", fmt::format("{} in {}", number_of(value, "count").value_or(0), text_of(value, "file")));
         else
             flatten(page, key, value);
+    }
+    page.end_fields();
+}
+
+void show_files(Page& page, const json& files) {
+    if (!files.is_array() || files.empty()) return;
+    page.title("Files");
+    for (const auto& file : files) {
+        auto bytes = number_of(file, "bytes");
+        page.field(text_of(file, "path"), bytes ? format_bytes(std::uint64_t(*bytes)) : "?");
     }
     page.end_fields();
 }
@@ -224,7 +243,7 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     show_code(page, section(run, "code"));
     show_python(page, section(run, "python"));
     show_section(page, "Hardware", section(run, "hardware"));
-    show_section(page, "Files", section(run, "files"));
+    show_files(page, section(run, "files"));
     return page.text();
 }
 
