@@ -1,7 +1,14 @@
 # What scripts/quickstart and scripts/test share. Sourced, not run.
 
-root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        echo "$0: installing packages needs root or sudo: $*" >&2
+        return 1
+    fi
 }
 
 # Installs those of the named Debian packages that are missing.
@@ -12,9 +19,16 @@ need_packages() {
     done
     [ "${#missing[@]}" -eq 0 ] && return 0
     echo "installing: ${missing[*]}"
-    export DEBIAN_FRONTEND=noninteractive
-    root apt-get update -qq
-    root apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq &&
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# Configures and builds a preset: `build PRESET [TARGET…]`.
+build() {
+    local preset=$1
+    shift
+    cmake --preset "$preset" >/dev/null
+    cmake --build --preset "$preset" --parallel "$jobs" ${1:+--target "$@"}
 }
 
 build_packages=(g++ cmake ninja-build ccache git python3 ca-certificates libcli11-dev nlohmann-json3-dev libspdlog-dev
@@ -24,4 +38,4 @@ lint_packages=(clang-format-19 clang-tidy-19)
 
 export POSTER_COMPILER_LAUNCHER=ccache
 jobs=$(nproc)
-[ "$jobs" -gt 4 ] && jobs=4
+[ "$jobs" -le 4 ] || jobs=4

@@ -9,8 +9,8 @@
 
 #include <algorithm>
 #include <climits>
-#include <csignal>
 #include <cmath>
+#include <csignal>
 #include <vector>
 
 #include <nlohmann/json.hpp>

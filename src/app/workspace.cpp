@@ -81,7 +81,8 @@ Workspace open_workspace(const std::optional<std::string>& store_flag) {
     Settings settings = load_settings({project, user_file(), true}, all_options());
     if (store_flag) settings.set("store", *store_flag, "--store");
     const fs::path dir = tidy(store_of(settings, cwd, project));
-    settings.set("store", dir.native(), settings.values().find("store")->second.source); // `poster config` shows it whole
+    settings.set("store", dir.native(),
+                 settings.values().find("store")->second.source); // `poster config` shows it whole
     return {cwd, std::move(settings), Store{dir}};
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 // The index of a store: SQLite on a local disk (in the store itself where that is local, else below
 // $XDG_CACHE_HOME/poster/). It is derived from the run directories; a damaged one is rebuilt with one line of notice.
-// refresh() reads only what is new: the unread ends of feed/*.jsonl, and directories that came or went since runs/ changed.
+// refresh() reads only what is new: the unread ends of feed/*.jsonl, and directories that came or went since runs/
+// changed.
 
 #include <functional>
 #include <memory>

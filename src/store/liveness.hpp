@@ -1,7 +1,8 @@
 #pragma once
-// Is a run's poster alive? On a local file system an flock on attempts/N/lock says so for certain: the supervisor and its
-// callback host share it (one open file description, close-on-exec), so it is free exactly when both are gone. On shared
-// file systems nothing is locked: pid + start time + boot id decide on the same host, a heartbeat informs other hosts.
+// Is a run's poster alive? On a local file system an flock on attempts/N/lock says so for certain: the supervisor and
+// its callback host share it (one open file description, close-on-exec), so it is free exactly when both are gone. On
+// shared file systems nothing is locked: pid + start time + boot id decide on the same host, a heartbeat informs other
+// hosts.
 
 #include <filesystem>
 #include <optional>
@@ -12,8 +13,8 @@
 
 namespace poster {
 
-// Held by the supervisor for the life of an attempt. An empty Fd on a shared file system, where attempts/N/lock only says
-// who the owner is. Throws Error.
+// Held by the supervisor for the life of an attempt. An empty Fd on a shared file system, where attempts/N/lock only
+// says who the owner is. Throws Error.
 Fd lock_attempt(const std::filesystem::path& attempt_dir);
 void beat(const std::filesystem::path& attempt_dir) noexcept; // rewrites `heartbeat`
 

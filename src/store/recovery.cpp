@@ -32,9 +32,9 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto kRunBeingMade = 60s;  // an active run without attempt.json: its poster is about to write it
-constexpr auto kLookAgain = 50ms;    // for processes that the ending ones have started
-constexpr auto kUnkillable = 10s;    // after SIGKILL: in the middle of a dead disk's read, say
+constexpr auto kRunBeingMade = 60s; // an active run without attempt.json: its poster is about to write it
+constexpr auto kLookAgain = 50ms;   // for processes that the ending ones have started
+constexpr auto kUnkillable = 10s;   // after SIGKILL: in the middle of a dead disk's read, say
 
 template <typename Number>
 Number number_at(const json& record, const char* key) {

@@ -151,8 +151,8 @@ void Store::announce(const json& run, const json& attempt) const noexcept {
         json line = json::object();
         for (const char* key : {"id", "name", "tags", "note", "group", "parent", "cwd", "argv"})
             line[key] = field(run, key);
-        for (const char* key : {"host", "attempt", "status", "started_at", "ended_at", "duration_s", "exit_code",
-                                "signal", "reason"}) {
+        for (const char* key :
+             {"host", "attempt", "status", "started_at", "ended_at", "duration_s", "exit_code", "signal", "reason"}) {
             line[key] = field(attempt, key);
         }
         if (!line["id"].is_string()) return;

@@ -20,7 +20,8 @@ namespace poster {
 
 namespace fs = std::filesystem;
 
-// The nearest parent of `cwd` with .poster/, poster.toml or .git, else cwd itself; "/.poster" appended. Nothing is created.
+// The nearest parent of `cwd` with .poster/, poster.toml or .git, else cwd itself; "/.poster" appended. Nothing is
+// created.
 fs::path default_store(const fs::path& cwd);
 
 class Store {
@@ -29,7 +30,8 @@ public:
 
     const fs::path& dir() const { return dir_; }
     bool exists() const;
-    void create() const; // directories 0700 and .gitignore; throws Error with help (--store, POSTER_STORE) when it cannot
+    void
+    create() const; // directories 0700 and .gitignore; throws Error with help (--store, POSTER_STORE) when it cannot
     fs::path runs() const { return dir_ / "runs"; }
     fs::path run_dir(const std::string& id) const { return runs() / id; }
 

@@ -247,7 +247,8 @@ TEST_CASE("a damaged index is rebuilt with one line of notice") {
     const fs::path file = fixture.store.dir() / "index.sqlite";
     std::string content = read_file(file).value();
     REQUIRE(content.size() > 20'000);
-    if (damage == "rubbish") content = "this is no database, but it is rather long for a header of one, is it not?" + content;
+    if (damage == "rubbish")
+        content = "this is no database, but it is rather long for a header of one, is it not?" + content;
     if (damage == "header") content.replace(0, 16, "SQLite format 9\0", 16);
     if (damage == "pages") content.replace(4096, content.size() - 4096, content.size() - 4096, '\x5a');
     if (damage == "cut") content.resize(content.size() / 2);
@@ -312,8 +313,7 @@ TEST_CASE("a refresh with nothing new writes nothing") {
 
 TEST_CASE("a rebuild reads 2000 directories, tells how far it is, and believes them rather than the feed") {
     StoreFixture fixture;
-    for (int i = 0; i < 2000; ++i)
-        fixture.add(fmt::format("20260101-{:06}-xxxx", i), "", StoreFixture::Announce::no);
+    for (int i = 0; i < 2000; ++i) fixture.add(fmt::format("20260101-{:06}-xxxx", i), "", StoreFixture::Announce::no);
     fixture.store.announce(fixture.run_record("20250101-000000-gone"), fixture.attempt_record());
     Index index{fixture.store};
     std::vector<std::pair<std::size_t, std::size_t>> steps;

@@ -196,5 +196,6 @@ TEST_CASE("a claim on a shared file system passes to the process that goes on, a
     REQUIRE(claim_attempt(dir, again)); // its new owner has died
     CHECK(again.claim_file != sign.claim_file);
     release_claim(dir, again);
-    for (const auto& entry : fs::directory_iterator(dir)) CHECK_THAT(entry.path().filename(), !Catch::Contains("claim"));
+    for (const auto& entry : fs::directory_iterator(dir))
+        CHECK_THAT(entry.path().filename(), !Catch::Contains("claim"));
 }

@@ -79,9 +79,8 @@ void make_old(const fs::path& file) {
 } // namespace
 
 TEST_CASE("a run whose poster was killed is claimed, and recorded as lost") {
-    auto [boot, reason] = GENERATE(
-        table<std::string, std::string>({{boot_id(), "lost: poster was killed"},
-                                         {"another", "lost: the machine was restarted"}}));
+    auto [boot, reason] = GENERATE(table<std::string, std::string>(
+        {{boot_id(), "lost: poster was killed"}, {"another", "lost: the machine was restarted"}}));
     StoreFixture fixture;
     abandon(fixture, {{"boot_id", boot}, {"started_at", "2026-01-01T00:00:00.000Z"}, {"extra", 7}});
     replace_file(fixture.attempt_dir(kId) / "output.log", "x");

@@ -21,10 +21,8 @@ mode_t mode_of(const fs::path& path) {
 } // namespace
 
 TEST_CASE("the store is beside the nearest .poster, poster.toml or .git, else in the working directory") {
-    auto [made, cwd, expected] = GENERATE(table<std::string, std::string, std::string>({{"a/.git", "a/b/c", "a"},
-                                                                                        {"a/.poster", "a/b", "a"},
-                                                                                        {"a/b/.git", "a/b", "a/b"},
-                                                                                        {"x", "a/b/c", "a/b/c"}}));
+    auto [made, cwd, expected] = GENERATE(table<std::string, std::string, std::string>(
+        {{"a/.git", "a/b/c", "a"}, {"a/.poster", "a/b", "a"}, {"a/b/.git", "a/b", "a/b"}, {"x", "a/b/c", "a/b/c"}}));
     TemporaryDirectory place;
     fs::create_directories(place.path() / made);
     fs::create_directories(place.path() / cwd);
@@ -91,7 +89,8 @@ TEST_CASE("twenty processes that announce at once lose no line") {
     for (int i = 0; i < 20; ++i) {
         children.push_back(in_child([&] {
             for (int n = 0; n < 20; ++n)
-                fixture.store.announce(fixture.run_record("run" + std::to_string(i * 20 + n)), fixture.attempt_record());
+                fixture.store.announce(fixture.run_record("run" + std::to_string(i * 20 + n)),
+                                       fixture.attempt_record());
             return 0;
         }));
     }
@@ -99,8 +98,10 @@ TEST_CASE("twenty processes that announce at once lose no line") {
     const auto feed = read_file(fixture.store.dir() / "feed" / (host_name() + ".jsonl"));
     REQUIRE(feed);
     std::set<std::string> ids;
-    for (std::size_t begin = 0, end; (end = feed->find('\n', begin)) != std::string::npos; begin = end + 1)
-        ids.insert(json::parse(feed->substr(begin, end - begin)).at("id"));
+    for (std::size_t begin = 0, end; (end = feed->find('\n', begin)) != std::string::npos; begin = end + 1) {
+        // What looks like half a line while it is being written is "mended" to an empty one: readers pass over it.
+        if (end > begin) ids.insert(json::parse(feed->substr(begin, end - begin)).at("id"));
+    }
     CHECK(ids.size() == 400);
 }
 

@@ -1,0 +1,163 @@
+#include <catch2/catch.hpp>
+
+#include <event_reader.hpp>
+#include <ledger.hpp>
+#include <run_record.hpp>
+#include <worker.hpp>
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "callback_fixture.hpp"
+
+using namespace poster;
+using namespace std::chrono_literals;
+
+namespace {
+
+// What the hooks of the callbacks below have done, in order.
+std::vector<std::string> g_seen;
+std::mutex g_mutex;
+
+void see(const std::string& what) {
+    std::lock_guard lock(g_mutex);
+    g_seen.push_back(what);
+}
+
+struct Good : Callback {
+    void on_start(const Run&) override { see("start"); }
+    void on_event(const Event& event) override { see("event " + event.kind); }
+    void on_step(const Step& step) override { see("step of " + std::to_string(step.events.size())); }
+    void on_end(const Run&, const Outcome& outcome, Deadline) override {
+        see("end " + std::string(to_string(outcome.status)));
+    }
+};
+struct Throwing : Good {
+    void on_start(const Run&) override { throw std::runtime_error("no luck"); }
+};
+struct Hanging : Good {
+    void on_start(const Run&) override { ::poll(nullptr, 0, -1); }
+};
+
+template <typename Kind>
+CallbackEntry entry_of() {
+    CallbackEntry entry{};
+    entry.name = "toy";
+    entry.reads_events = true;
+    entry.activate = [](const Settings&) { return Activation{true, ""}; };
+    entry.create = [](const Settings&) -> std::unique_ptr<Callback> { return std::make_unique<Kind>(); };
+    return entry;
+}
+
+struct Stage {
+    explicit Stage(const CallbackEntry& entry, Milliseconds budget = 10s) : fixture({"true"}) {
+        g_seen.clear();
+        ledger = std::make_unique<Ledger>(fixture.run.attempt_dir(), "run", 1);
+        worker = std::make_shared<Worker>(entry, fixture.settings, fixture.run, *ledger, budget, [this] {
+            std::uint64_t one = 1;
+            if (::write(changed, &one, sizeof one) < 0) std::abort();
+        });
+    }
+    void wait_for_end() {
+        worker->end(Outcome{}, Deadline::max());
+        while (!worker->ended()) {
+            pollfd poll_it{changed, POLLIN, 0};
+            ::poll(&poll_it, 1, 10);
+        }
+    }
+    CallbackFixture fixture;
+    int changed = ::eventfd(0, EFD_CLOEXEC);
+    std::unique_ptr<Ledger> ledger;
+    std::shared_ptr<Worker> worker;
+};
+
+} // namespace
+
+TEST_CASE("hooks run in order, and what was logged reaches the callback before its end hook") {
+    auto entry = entry_of<Good>();
+    Stage stage(entry);
+    append_line(stage.fixture.run.attempt_dir() / "events" / "h.1.jsonl", R"({"kind":"metric","loss":1})");
+    stage.worker->start();
+    stage.wait_for_end();
+    CHECK(g_seen == std::vector<std::string>{"start", "event metric", "step of 1", "end finished"});
+    CHECK(stage.ledger->mark("toy", "end") == Ledger::Mark::ended);
+}
+
+TEST_CASE("a hook that throws is in the ledger, and the end hook still runs") {
+    auto entry = entry_of<Throwing>();
+    Stage stage(entry);
+    stage.worker->start();
+    stage.wait_for_end();
+    CHECK(g_seen == std::vector<std::string>{"end finished"});
+    CHECK(read_file(stage.fixture.run.attempt_dir() / "hooks.jsonl")->find("no luck") != std::string::npos);
+}
+
+TEST_CASE("a hook that hangs is given up after its time, and a fresh object runs the end hook") {
+    static const auto entry = entry_of<Hanging>(); // the thread that was given up goes on using it
+    auto* stage = new Stage(entry, 20ms);
+    stage->worker->start();
+    while (!stage->worker->overdue_at()) ::poll(nullptr, 0, 1);
+    stage->worker->end(Outcome{}, Deadline::max());
+    auto successor = stage->worker->abandon();
+    REQUIRE(successor);
+    stage->worker = successor;
+    while (!successor->ended()) ::poll(nullptr, 0, 1);
+    CHECK(g_seen == std::vector<std::string>{"end finished"});
+    CHECK(read_file(stage->fixture.run.attempt_dir() / "hooks.jsonl")->find("timeout") != std::string::npos);
+}
+
+TEST_CASE("after a crash the hook that began is not tried again, and an end hook never runs twice") {
+    auto entry = entry_of<Good>();
+    auto [hook, seen] =
+        GENERATE(table<std::string, std::vector<std::string>>({{"start", {"end finished"}}, {"end", {"start"}}}));
+    Stage stage(entry);
+    stage.ledger->write("toy", hook, "begin");
+    stage.worker->start();
+    if (hook == "end")
+        while (stage.ledger->mark("toy", "start") != Ledger::Mark::ended) ::poll(nullptr, 0, 1);
+    stage.wait_for_end();
+    CHECK(g_seen == seen);
+    CHECK(read_file(stage.fixture.run.attempt_dir() / "hooks.jsonl")->find("crashed") != std::string::npos);
+}
+
+TEST_CASE("a ledger ending in half a line keeps its whole lines and goes on with whole ones") {
+    CallbackFixture fixture({"true"});
+    auto file = fixture.run.attempt_dir() / "hooks.jsonl";
+    replace_file(file, "{\"callback\":\"a\",\"hook\":\"end\",\"state\":\"done\"}\n{\"callback\":\"b\",\"ho");
+    Ledger(fixture.run.attempt_dir(), "run", 1).write("c", "end", "done");
+    Ledger ledger(fixture.run.attempt_dir(), "run", 1);
+    CHECK(ledger.mark("a", "end") == Ledger::Mark::ended);
+    CHECK(ledger.mark("b", "end") == Ledger::Mark::none);
+    CHECK(ledger.mark("c", "end") == Ledger::Mark::ended);
+}
+
+TEST_CASE("an event reader hands on whole lines once, and passes over what is no event") {
+    CallbackFixture fixture({"true"});
+    auto dir = fixture.run.attempt_dir() / "events";
+    EventReader reader(dir);
+    std::vector<std::string> kinds;
+    auto read = [&] {
+        kinds.clear();
+        reader.read([&](const Event& event) { kinds.push_back(event.writer + " " + event.kind); }, [](const Step&) {});
+        return kinds;
+    };
+    CHECK(read().empty());
+    replace_file(dir / "h.1.jsonl", "{\"kind\":\"a\"}\nnonsense\n{\"kind\":\"b\"}\n{\"kind\":\"ha");
+    CHECK(read() == std::vector<std::string>{"h.1 a", "h.1 b"});
+    CHECK(read().empty());
+    Fd file = open_append(dir / "h.1.jsonl");
+    write_all(file.get(), "lf\"}\n");
+    append_line(dir / "g.2.jsonl", R"({"kind":"c"})");
+    CHECK(read() == std::vector<std::string>{"g.2 c", "h.1 half"});
+}
+
+TEST_CASE("run.json keeps fields it does not know when a section is merged") {
+    CallbackFixture fixture({"true"});
+    auto file = fixture.run.dir / "run.json";
+    replace_file(file, R"({"format":1,"of_the_future":7,"hardware":{"a":1}})");
+    RunRecord record(file);
+    record.merge("hardware", {{"b", 2}});
+    record.flush();
+    CHECK(nlohmann::json::parse(*read_file(file)) ==
+          nlohmann::json::parse(R"({"format":1,"of_the_future":7,"hardware":{"a":1,"b":2}})"));
+}
