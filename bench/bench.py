@@ -17,6 +17,7 @@ import platform
 import pty
 import select
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -163,7 +164,19 @@ def in_terminal(bench, words, raw):
         yield master
     finally:
         os.close(master)  # hangs up, where the command has not ended by itself
-        os.waitpid(pid, 0)
+        for number in (0, signal.SIGTERM, signal.SIGKILL):  # script(1) sleeps through a hang-up
+            if ends_within(pid, 2, number):
+                break
+
+
+def ends_within(pid, seconds, number):
+    os.kill(pid, number)
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.001)
+    return False
 
 
 def terminal_seconds(bench, words):

@@ -209,6 +209,7 @@ void recover_others(const Workspace& workspace) {
 }
 
 int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_spec, SharedPage* page) {
+    recover_others(workspace); // here, while there is one thread
     HostJob job;
     job.run = run;
     job.settings = workspace.settings;
@@ -217,7 +218,6 @@ int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_sp
     job.page = page;
     job.heartbeat = [&] { beat(run.attempt_dir()); };
     job.end_orphaned_run = [&] { return end_orphaned_run(workspace, run); };
-    job.housekeeping = [&] { recover_others(workspace); };
     job.finished = [&](bool all_hooks_ended) {
         if (all_hooks_ended) workspace.store.unmark_active(run.id);
     };

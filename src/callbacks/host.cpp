@@ -200,7 +200,6 @@ private:
         started_ = true;
         job_.run.child = child;
         for (const auto& worker : workers_) worker->start();
-        if (job_.housekeeping) job_.housekeeping();
     }
 
     // The guardian: the supervisor went without a goodbye.

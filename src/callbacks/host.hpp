@@ -27,7 +27,6 @@ struct HostJob {
     std::function<void()> heartbeat; // every 10 s from the main loop
     std::function<Outcome()>
         end_orphaned_run;               // the supervisor was killed: ends the child, records and returns the outcome
-    std::function<void()> housekeeping; // once, after the start, on the main thread: must return at once
     std::function<void(bool all_hooks_ended)> finished; // after the last end hook, before `done` is sent
 };
 

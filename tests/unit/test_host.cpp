@@ -53,9 +53,9 @@ struct Stage {
     explicit Stage(const CallbackEntry& entry, Milliseconds budget = 10s) : fixture({"true"}) {
         g_seen.clear();
         ledger = std::make_unique<Ledger>(fixture.run.attempt_dir(), "run", 1);
-        worker = std::make_shared<Worker>(entry, fixture.settings, fixture.run, *ledger, budget, [this] {
+        worker = std::make_shared<Worker>(entry, fixture.settings, fixture.run, *ledger, budget, [fd = changed] {
             std::uint64_t one = 1;
-            if (::write(changed, &one, sizeof one) < 0) std::abort();
+            if (::write(fd, &one, sizeof one) < 0) std::abort();
         });
     }
     void wait_for_end() {
