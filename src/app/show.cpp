@@ -154,7 +154,8 @@ void show_python(Page& page, const json& python) {
     page.title("Python");
     for (const auto& [key, value] : python.items()) {
         if (key == "packages" && value.is_object())
-            page.field("packages", fmt::format("{} in {}", number_of(value, "count").value_or(0), text_of(value, "file")));
+            page.field("packages",
+                       fmt::format("{} in {}", number_of(value, "count").value_or(0), text_of(value, "file")));
         else
             flatten(page, key, value);
     }

@@ -26,7 +26,7 @@ struct HostJob {
     SharedPage* page = nullptr;
     std::function<void()> heartbeat; // every 10 s from the main loop
     std::function<Outcome()>
-        end_orphaned_run;               // the supervisor was killed: ends the child, records and returns the outcome
+        end_orphaned_run; // the supervisor was killed: ends the child, records and returns the outcome
     std::function<void(bool all_hooks_ended)> finished; // after the last end hook, before `done` is sent
 };
 

@@ -21,8 +21,8 @@ std::optional<std::string> read_tail(const fs::path& path, std::size_t bytes); /
 void replace_file(const fs::path& path, std::string_view content, Durability durability = Durability::page_cache);
 // One write of `line` plus "\n" with O_APPEND; mends a half line left by a crash first. Throws Error.
 void append_line(const fs::path& path, std::string_view line);
-void make_directories(const fs::path& path); // 0700; throws Error
-Fd open_append(const fs::path& path);        // O_APPEND|O_CREAT|O_CLOEXEC, 0600; throws Error
+void make_directories(const fs::path& path);    // 0700; throws Error
+Fd open_append(const fs::path& path);           // O_APPEND|O_CREAT|O_CLOEXEC, 0600; throws Error
 bool write_all(int fd, std::string_view bytes); // false with errno set on failure; retries EINTR and short writes
 
 // True where flock and mmap cannot be trusted between hosts: NFS, Lustre, GPFS, BeeGFS, CIFS, FUSE …

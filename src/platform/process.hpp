@@ -31,7 +31,7 @@ bool is_alive(ProcessIdentity who);
 ProcessIdentity self_identity();
 std::string boot_id();
 std::string host_name();
-std::string command_of(pid_t pid); // its command line, shortened; "" when it is gone
+std::string command_of(pid_t pid);         // its command line, shortened; "" when it is gone
 std::vector<pid_t> descendants(pid_t pid); // children, their children …, without itself
 // Processes of this user whose environment holds `assignment` ("POSTER_RUN_ID=…"), without the caller.
 std::vector<pid_t> processes_with_environment(std::string_view assignment);

@@ -21,9 +21,10 @@ struct CommandLimits {
 };
 
 // stdin is /dev/null, in its own process group, all signals at their defaults, killed at the timeout.
-CommandResult run_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd, CommandLimits limits = {},
-                          const std::vector<std::string>& extra_environment = {});
+CommandResult run_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
+                          CommandLimits limits = {}, const std::vector<std::string>& extra_environment = {});
 
-std::optional<std::filesystem::path> find_program(const std::string& name, const std::filesystem::path& cwd); // as execvp would
+std::optional<std::filesystem::path> find_program(const std::string& name,
+                                                  const std::filesystem::path& cwd); // as execvp would
 
 } // namespace poster

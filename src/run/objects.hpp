@@ -1,5 +1,6 @@
 #pragma once
-// Content that several runs of a store share: kept once under STORE/objects/SHA256, hard-linked into each run directory.
+// Content that several runs of a store share: kept once under STORE/objects/SHA256, hard-linked into each run
+// directory.
 
 #include <filesystem>
 #include <string_view>

@@ -1,10 +1,12 @@
 #pragma once
 // run.json and attempt.json: the C++ types to JSON and back (docs/run-directory.md is the public description).
 //
-// run.json:     format, id, name, tags, note, group, parent, argv, command, cwd, environment_changes, timeout_s, grace_s,
-//               program, created_at, zone, host, user, kernel, poster_version, environment; then one section per callback
-//               (config, code, python, hardware, files)
-// attempt.json: format, attempt, status, host, boot_id, pid, start_ticks, child_pid, child_start_ticks, started_at, zone,
+// run.json:     format, id, name, tags, note, group, parent, argv, command, cwd, environment_changes, timeout_s,
+// grace_s,
+//               program, created_at, zone, host, user, kernel, poster_version, environment; then one section per
+//               callback (config, code, python, hardware, files)
+// attempt.json: format, attempt, status, host, boot_id, pid, start_ticks, child_pid, child_start_ticks, started_at,
+// zone,
 //               grace_s; at the end also ended_at, duration_s, exit_code, signal ("SIGTERM"), received_signal, sender
 //               {pid, uid, command}, reason, error, out_of_memory, user_s, system_s, peak_memory_bytes, left_behind,
 //               log_truncated
@@ -24,11 +26,11 @@ inline constexpr int kFormat = 1;
 // Secrets are redacted by the caller; these only convert.
 nlohmann::json spec_to_json(const RunSpec& spec);
 RunSpec spec_from_json(const nlohmann::json& run);
-void put_outcome(nlohmann::json& attempt, const Outcome& outcome);          // unknown fields stay
-std::optional<Outcome> outcome_from_json(const nlohmann::json& attempt);   // nullopt: not ended yet
+void put_outcome(nlohmann::json& attempt, const Outcome& outcome);       // unknown fields stay
+std::optional<Outcome> outcome_from_json(const nlohmann::json& attempt); // nullopt: not ended yet
 // The program, path, environment, host, user, kernel and versions of a run about to start; secrets redacted.
-nlohmann::json new_run_record(const std::string& id, const RunSpec& spec, const std::optional<std::filesystem::path>& program,
-                              const class Redactor& redactor);
+nlohmann::json new_run_record(const std::string& id, const RunSpec& spec,
+                              const std::optional<std::filesystem::path>& program, const class Redactor& redactor);
 nlohmann::json new_attempt_record(int attempt, const RunSpec& spec);
 
 // nullopt: not there or not JSON.

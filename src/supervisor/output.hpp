@@ -67,7 +67,7 @@ public:
     std::array<int, 2> child_ends() const { return child_ends_; }
     void close_child_ends() { child_side_.clear(); }
 
-    bool open() const; // the child, or a descendant of it, may still write
+    bool open() const;          // the child, or a descendant of it, may still write
     void drain(OutputLog& log); // reads what is there already
     void close(OutputLog& log); // what is written already still goes its way
     void add_to(std::vector<pollfd>& polled) const;
