@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <poster/event.hpp>
@@ -35,8 +36,7 @@ class Callback {
 public:
     virtual ~Callback() = default;
 
-    // May rewrite argv, environment and cwd; the spec is sealed afterwards. Only called where the entry says
-    // `prepares`.
+    // May rewrite argv, environment and cwd; the spec is sealed afterwards. On an object of its own.
     virtual void on_prepare(RunSpec&) {}
     virtual void on_start(const Run&) {}
     virtual void on_step(const Step&) {}
@@ -56,15 +56,45 @@ struct Activation {
     std::string reason;
 };
 
-// A line of the registry, defined once in the callback's own file.
+// Which hooks a callback has: the others are never called for it.
+struct Hooks {
+    bool prepare = false, start = false, events = false, tick = false, end = false;
+};
+
+// A line of the registry, defined once in the callback's own file with `callback_entry<Type>(…)`.
 struct CallbackEntry {
     std::string name;
     std::string help;
     std::vector<Option> options;
-    bool prepares = false;     // has an on_prepare
-    bool reads_events = false; // has an on_step or on_event
     Activation (*activate)(const Settings&);
     std::unique_ptr<Callback> (*create)(const Settings&);
+    Hooks hooks;
 };
+
+namespace detail {
+// The type of &Type::hook names the class that declares it: Callback, unless Type or a base in between overrides it.
+template <typename Hook>
+inline constexpr bool is_overridden = false;
+template <typename Class, typename Result, typename... Arguments>
+inline constexpr bool is_overridden<Result (Class::*)(Arguments...)> = !std::is_same_v<Class, Callback>;
+} // namespace detail
+
+template <typename Type>
+CallbackEntry callback_entry(std::string name, std::string help, std::vector<Option> options,
+                             Activation (*activate)(const Settings&)) {
+    auto create = [](const Settings& settings) -> std::unique_ptr<Callback> {
+        if constexpr (std::is_constructible_v<Type, const Settings&>)
+            return std::make_unique<Type>(settings);
+        else
+            return std::make_unique<Type>();
+    };
+    Hooks hooks;
+    hooks.prepare = detail::is_overridden<decltype(&Type::on_prepare)>;
+    hooks.start = detail::is_overridden<decltype(&Type::on_start)>;
+    hooks.events = detail::is_overridden<decltype(&Type::on_event)> || detail::is_overridden<decltype(&Type::on_step)>;
+    hooks.tick = detail::is_overridden<decltype(&Type::on_tick)>;
+    hooks.end = detail::is_overridden<decltype(&Type::on_end)>;
+    return {std::move(name), std::move(help), std::move(options), activate, create, hooks};
+}
 
 } // namespace poster

@@ -230,7 +230,7 @@ int dry_run(RunSpec spec, const Workspace& workspace) {
     for (const auto* entry : registry()) {
         Activation activation = activation_of(*entry, workspace.settings);
         if (!activation.on) continue;
-        if (entry->prepares) entry->create(workspace.settings)->on_prepare(spec);
+        if (entry->hooks.prepare) entry->create(workspace.settings)->on_prepare(spec);
         callbacks += fmt::format("  {:<16} {}\n", entry->name, activation.reason);
     }
     std::string text = fmt::format("command:\n  {}\nworking directory:\n  {}\nenvironment changes:\n",

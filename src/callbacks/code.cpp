@@ -153,17 +153,9 @@ private:
 } // namespace
 
 extern const CallbackEntry code_callback;
-const CallbackEntry code_callback{
-    .name = "code",
-    .help = "the git state: commit, diff, untracked files",
-    .options = {},
-    .prepares = false,
-    .reads_events = false,
-    .activate =
-        [](const Settings&) {
-            return Activation{true, "always; captures where the working directory is in a git repository"};
-        },
-    .create = [](const Settings& settings) -> std::unique_ptr<Callback> { return std::make_unique<Code>(settings); },
-};
+const CallbackEntry code_callback =
+    callback_entry<Code>("code", "the git state: commit, diff, untracked files", {}, [](const Settings&) {
+        return Activation{true, "always; captures where the working directory is in a git repository"};
+    });
 
 } // namespace poster

@@ -27,14 +27,8 @@ private:
 } // namespace
 
 extern const CallbackEntry config_callback;
-const CallbackEntry config_callback{
-    .name = "config",
-    .help = "the parameters on the command line, as typed values",
-    .options = {},
-    .prepares = false,
-    .reads_events = false,
-    .activate = [](const Settings&) { return Activation{true, "always"}; },
-    .create = [](const Settings& settings) -> std::unique_ptr<Callback> { return std::make_unique<Config>(settings); },
-};
+const CallbackEntry config_callback =
+    callback_entry<Config>("config", "the parameters on the command line, as typed values", {},
+                           [](const Settings&) { return Activation{true, "always"}; });
 
 } // namespace poster

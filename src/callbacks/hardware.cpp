@@ -80,16 +80,8 @@ Activation activate(const Settings& settings) {
 } // namespace
 
 extern const CallbackEntry hardware_callback;
-const CallbackEntry hardware_callback{
-    .name = "hardware",
-    .help = "the machine, its load and the child's process tree; NVIDIA GPUs",
-    .options = {{"hardware.interval", OptionType::duration, "10s", "time between two samples"}},
-    .prepares = false,
-    .reads_events = false,
-    .activate = activate,
-    .create = [](const Settings& settings) -> std::unique_ptr<Callback> {
-        return std::make_unique<Hardware>(settings);
-    },
-};
+const CallbackEntry hardware_callback = callback_entry<Hardware>(
+    "hardware", "the machine, its load and the child's process tree; NVIDIA GPUs",
+    {{"hardware.interval", OptionType::duration, "10s", "time between two samples"}}, activate);
 
 } // namespace poster

@@ -275,13 +275,13 @@ void run_end_hooks(HostJob job, const Outcome& outcome) {
 bool end_hooks_complete(const std::filesystem::path& attempt_dir, const Settings& settings) {
     Ledger ledger(attempt_dir, "", 0);
     for (const auto* entry : active_callbacks(settings))
-        if (ledger.mark(entry->name, "end") != Ledger::Mark::ended) return false;
+        if (entry->hooks.end && ledger.mark(entry->name, "end") != Ledger::Mark::ended) return false;
     return true;
 }
 
 bool any_callback_prepares(const Settings& settings) {
     for (const auto* entry : active_callbacks(settings))
-        if (entry->prepares) return true;
+        if (entry->hooks.prepare) return true;
     return false;
 }
 

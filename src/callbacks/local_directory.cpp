@@ -44,10 +44,6 @@ public:
     explicit LocalDirectory(const Settings& settings)
         : hash_limit_(static_cast<std::uint64_t>(settings.integer("local_directory.hash_limit"))) {}
 
-    void on_start(const Run& run) override {
-        for (const char* name : {"config", "code", "files", "images", "outbox"}) make_directories(run.dir / name);
-    }
-
     void on_end(const Run& run, const Outcome&, Deadline deadline) override {
         std::vector<fs::path> paths;
         std::error_code failure;
@@ -68,17 +64,10 @@ private:
 } // namespace
 
 extern const CallbackEntry local_directory_callback;
-const CallbackEntry local_directory_callback{
-    .name = "local_directory",
-    .help = "the layout of the run directory; its files with sizes and hashes",
-    .options = {{"local_directory.hash_limit", OptionType::integer, "1000000000",
-                 "files larger than this are not hashed (bytes)"}},
-    .prepares = false,
-    .reads_events = false,
-    .activate = [](const Settings&) { return Activation{true, "always"}; },
-    .create = [](const Settings& settings) -> std::unique_ptr<Callback> {
-        return std::make_unique<LocalDirectory>(settings);
-    },
-};
+const CallbackEntry local_directory_callback = callback_entry<LocalDirectory>(
+    "local_directory", "the layout of the run directory; its files with sizes and hashes",
+    {{"local_directory.hash_limit", OptionType::integer, "100000000",
+      "files larger than this are not hashed (bytes)"}},
+    [](const Settings&) { return Activation{true, "always"}; });
 
 } // namespace poster

@@ -61,14 +61,8 @@ Activation activate(const Settings& settings) {
 } // namespace
 
 extern const CallbackEntry logging_callback;
-const CallbackEntry logging_callback{
-    .name = "logging",
-    .help = "poster's own log of each attempt: poster.log",
-    .options = {{"logging.level", OptionType::text, "info", "trace, debug, info, warn, error or off"}},
-    .prepares = false,
-    .reads_events = false,
-    .activate = activate,
-    .create = [](const Settings& settings) -> std::unique_ptr<Callback> { return std::make_unique<Logging>(settings); },
-};
+const CallbackEntry logging_callback = callback_entry<Logging>(
+    "logging", "poster's own log of each attempt: poster.log",
+    {{"logging.level", OptionType::text, "info", "trace, debug, info, warn, error or off"}}, activate);
 
 } // namespace poster

@@ -113,15 +113,8 @@ public:
 } // namespace
 
 extern const CallbackEntry python_callback;
-const CallbackEntry python_callback{
-    .name = "python",
-    .help = "for Python commands: the interpreter, its version, the installed packages",
-    .options = {},
-    .prepares = false,
-    .reads_events = false,
-    .activate =
-        [](const Settings&) { return Activation{true, "always; captures where the command is a Python program"}; },
-    .create = [](const Settings&) -> std::unique_ptr<Callback> { return std::make_unique<Python>(); },
-};
+const CallbackEntry python_callback = callback_entry<Python>(
+    "python", "for Python commands: the interpreter, its version, the installed packages", {},
+    [](const Settings&) { return Activation{true, "always; captures where the command is a Python program"}; });
 
 } // namespace poster

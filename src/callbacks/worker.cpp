@@ -22,7 +22,7 @@ Worker::Worker(const CallbackEntry& entry, const Settings& settings, const Run& 
       events_(run.attempt_dir() / "events") {}
 
 void Worker::prepare(RunSpec& spec) {
-    if (!entry_.prepares || ledger_.mark(name(), "prepare") != Ledger::Mark::none) return;
+    if (!entry_.hooks.prepare || ledger_.mark(name(), "prepare") != Ledger::Mark::none) return;
     ledger_.write(name(), "prepare", "begin");
     RunSpec changed = spec;
     try {
@@ -43,26 +43,30 @@ void Worker::start() {
         ledger_.write(name(), "start", "crashed", "the callback host died in this hook");
         return;
     }
-    if (mark == Ledger::Mark::none) post({"start", [this](Callback& callback) { callback.on_start(run_); }});
+    bool wanted = entry_.hooks.start && mark == Ledger::Mark::none;
+    if (wanted) post({"start", [this](Callback& callback) { callback.on_start(run_); }});
     std::lock_guard lock(mutex_);
     started_ = true;
-    launch();
+    if (wanted || entry_.hooks.events || entry_.hooks.tick) launch();
 }
 
 void Worker::end(const Outcome& outcome, Deadline deadline) {
     auto mark = ledger_.mark(name(), "end");
     if (mark == Ledger::Mark::begun) ledger_.write(name(), "end", "crashed", "the callback host died in this hook");
     std::lock_guard lock(mutex_);
-    if (mark != Ledger::Mark::none) {
+    if (mark != Ledger::Mark::none || (!entry_.hooks.end && !launched_)) {
         ended_ = true;
         return;
     }
     if (end_) return;
     end_.emplace(outcome, deadline);
-    tasks_.push_back({"end", [this](Callback& callback) {
-                          read_events(callback);
-                          callback.on_end(run_, end_->first, end_->second);
-                      }});
+    Task last{"end",
+              [this](Callback& callback) {
+                  read_events(callback);
+                  callback.on_end(run_, end_->first, end_->second);
+              },
+              entry_.hooks.end};
+    tasks_.push_back(std::move(last));
     launch();
     wake_.notify_one();
 }
@@ -137,7 +141,7 @@ void Worker::loop() {
 Worker::Clock::time_point Worker::wake_at(Clock::time_point now) const {
     auto wake = now + 1h;
     if (next_tick_) wake = std::min(wake, *next_tick_);
-    if (started_ && entry_.reads_events) wake = std::min<Clock::time_point>(wake, now + kEventPoll);
+    if (started_ && entry_.hooks.events) wake = std::min<Clock::time_point>(wake, now + kEventPoll);
     return wake;
 }
 
@@ -165,7 +169,7 @@ std::optional<Worker::Task> Worker::next() {
             return task;
         }
         bool timed_out = wake_.wait_until(lock, wake_at(now)) == std::cv_status::timeout;
-        if (timed_out && started_ && entry_.reads_events && tasks_.empty()) {
+        if (timed_out && started_ && entry_.hooks.events && tasks_.empty()) {
             current_ = "event";
             overdue_at_ = Clock::now() + budget_;
             return Task{"event", [this](Callback& callback) { read_events(callback); }, false};
@@ -174,7 +178,7 @@ std::optional<Worker::Task> Worker::next() {
 }
 
 void Worker::read_events(Callback& callback) {
-    if (!entry_.reads_events) return;
+    if (!entry_.hooks.events) return;
     events_.read([&](const Event& event) { callback.on_event(event); },
                  [&](const Step& step) { callback.on_step(step); });
 }

@@ -63,16 +63,11 @@ private:
 } // namespace
 
 extern const CallbackEntry probe_callback;
-const CallbackEntry probe_callback{
-    .name = "probe",
-    .help = "tells each hook to $POSTER_PROBE_FILE",
-    .options = {{"probe.on_prepare", OptionType::text, "", "throw, hang, segv, sleep or rewrite"},
-                {"probe.on_start", OptionType::text, "", "throw, hang, segv or sleep"},
-                {"probe.on_end", OptionType::text, "", "throw, hang, segv or sleep"}},
-    .prepares = true,
-    .reads_events = true,
-    .activate = [](const Settings&) { return Activation{true, "always"}; },
-    .create = [](const Settings& settings) -> std::unique_ptr<Callback> { return std::make_unique<Probe>(settings); },
-};
+const CallbackEntry probe_callback =
+    callback_entry<Probe>("probe", "tells each hook to $POSTER_PROBE_FILE",
+                          {{"probe.on_prepare", OptionType::text, "", "throw, hang, segv, sleep or rewrite"},
+                           {"probe.on_start", OptionType::text, "", "throw, hang, segv or sleep"},
+                           {"probe.on_end", OptionType::text, "", "throw, hang, segv or sleep"}},
+                          [](const Settings&) { return Activation{true, "always"}; });
 
 } // namespace poster

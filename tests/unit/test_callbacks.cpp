@@ -142,7 +142,7 @@ TEST_CASE("a driver that cannot be used costs nothing but the reason") {
 TEST_CASE("the local directory lists its files with sizes and hashes") {
     CallbackFixture fixture({"true"});
     auto directory = fixture.make("local_directory");
-    directory->on_start(fixture.run);
+    make_directories(fixture.run.dir / "files");
     replace_file(fixture.run.dir / "files" / "a", "hello");
     replace_file(fixture.run.dir / "run.json", "{}");
     directory->on_end(fixture.run, {}, Deadline::max());

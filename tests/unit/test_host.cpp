@@ -41,12 +41,7 @@ struct Hanging : Good {
 
 template <typename Kind>
 CallbackEntry entry_of() {
-    CallbackEntry entry{};
-    entry.name = "toy";
-    entry.reads_events = true;
-    entry.activate = [](const Settings&) { return Activation{true, ""}; };
-    entry.create = [](const Settings&) -> std::unique_ptr<Callback> { return std::make_unique<Kind>(); };
-    return entry;
+    return callback_entry<Kind>("toy", "", {}, [](const Settings&) { return Activation{true, ""}; });
 }
 
 struct Stage {
