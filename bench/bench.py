@@ -118,8 +118,8 @@ def shell_seconds(bench, line):
 def compare_seconds(bench, ways, repeats):
     """Median seconds of each way, in turns; what they wrote is removed in between."""
     seconds = {name: [] for name in ways}
-    for _ in range(repeats):
-        for name, way in ways.items():
+    for number in range(repeats):
+        for name, way in list(ways.items())[:: -1 if number % 2 else 1]:
             seconds[name].append(way())
             for file in bench.tmp.glob("out.*"):
                 file.unlink()
@@ -332,9 +332,9 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=list(BENCHES), help="this one; may be repeated")
     parser.add_argument("--poster", type=pathlib.Path, default=ROOT / "build" / "release" / "src" / "cli" / "poster")
-    parser.add_argument("--tmp", help="where to work; default: the temporary directory")
+    parser.add_argument("--tmp", help="where to work; default: the temporary directory. /dev/shm leaves the disk out")
     parser.add_argument("--rounds", type=int, default=100, help="of launches")
-    parser.add_argument("--repeats", type=int, default=3, help="of each throughput measurement")
+    parser.add_argument("--repeats", type=int, default=5, help="of each throughput measurement")
     parser.add_argument("--pipe-mib", type=int, default=1024)
     parser.add_argument("--terminal-mib", type=int, default=64)
     parser.add_argument("--runs", type=int, default=100_000, help="in the big store")

@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kCoalesce = 100ms;
 constexpr auto kRetryEvery = 10s;
+constexpr std::uint64_t kSyncedLog = 64 << 20;
 constexpr std::size_t kTailBytes = 16 * 1024;
 
 } // namespace
@@ -93,11 +94,12 @@ void OutputLog::fail(const char* what, int error, MonoTime now) {
     retry_at_ = now + kRetryEvery;
 }
 
-void OutputLog::close(bool to_disk) {
+void OutputLog::close() {
     flush();
     struct stat info{};
     if (log_ && ::fstat(log_.get(), &info) == 0 && info.st_nlink == 0) truncated_ = true;
-    if (to_disk && log_) ::fdatasync(log_.get());
+    // Starts its way to the disk, and does not wait: gigabytes would hold up the end.
+    if (log_ && offset_ < kSyncedLog) ::sync_file_range(log_.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
     log_.close();
     index_.close();
 }

@@ -29,7 +29,7 @@ public:
     void append(Stream stream, std::string_view bytes, MonoTime now);
     // Writes an index line that has waited long enough; returns when the next one is due.
     std::optional<MonoTime> flush_if_due(MonoTime now);
-    void close(bool to_disk);
+    void close();
     bool truncated() const { return truncated_; }
     const std::string& tail() const { return tail_; } // the last bytes of stderr (or of both), for tracebacks
 

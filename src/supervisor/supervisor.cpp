@@ -37,7 +37,6 @@ constexpr auto kPrepareLimit = 30s;
 constexpr auto kLookForTree = 50ms; // no signal tells of a grandchild's end
 constexpr auto kNoticeStop = 500ms; // how exactly the time poster itself was stopped is told from a deadline
 constexpr auto kLate = 1s;
-constexpr auto kWorthTheDisk = 1s; // runs longer than this are synced to the disk before their end hooks
 constexpr int kLastWordsTimeout = 1000;
 
 SignalSource source_of(const signalfd_siginfo& info) {
@@ -363,7 +362,7 @@ private:
         seen.exec_error = exec_error_;
         seen.stderr_tail = log_->tail();
         seen.left_behind = static_cast<int>(left_descendants().size());
-        log_->close(seen.duration > kWorthTheDisk);
+        log_->close();
         seen.log_truncated = log_->truncated();
         outcome_ = compose_outcome(seen);
         mid_line_ = !log_->tail().empty() && log_->tail().back() != '\n';
