@@ -354,12 +354,12 @@ def main():
     try:
         for name in options.only or BENCHES:
             BENCHES[name](bench)
-    finally:
+        print(f"{where}.\n\n| what | poster | compared | bar |\n| --- | --- | --- | --- |")
+        for row in bench.rows:
+            print("| " + " | ".join(row) + " |", flush=True)
+    finally:  # the big store takes its time
         os.chdir("/")
         shutil.rmtree(bench.tmp, ignore_errors=True)
-    print(f"{where}.\n\n| what | poster | compared | bar |\n| --- | --- | --- | --- |")
-    for row in bench.rows:
-        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ std::optional<Worker::Task> Worker::next() {
             return task;
         }
         bool timed_out = wake_.wait_until(lock, wake_at(now)) == std::cv_status::timeout;
-        if (timed_out && started_ && entry_.hooks.events && tasks_.empty()) {
+        if (timed_out && !ended_ && started_ && entry_.hooks.events && tasks_.empty()) {
             current_ = "event";
             overdue_at_ = Clock::now() + budget_;
             return Task{"event", [this](Callback& callback) { read_events(callback); }, false};

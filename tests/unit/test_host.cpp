@@ -66,11 +66,17 @@ struct Stage {
     std::shared_ptr<Worker> worker;
 };
 
+// Kept: the thread of a worker may outlast its test.
+Stage& stage_for(const CallbackEntry& entry, Milliseconds budget = 10s) {
+    static auto& stages = *new std::vector<std::unique_ptr<Stage>>;
+    return *stages.emplace_back(std::make_unique<Stage>(entry, budget));
+}
+
 } // namespace
 
 TEST_CASE("hooks run in order, and what was logged reaches the callback before its end hook") {
-    auto entry = entry_of<Good>();
-    Stage stage(entry);
+    static const auto entry = entry_of<Good>(); // a worker's thread may outlast its test
+    auto& stage = stage_for(entry);
     append_line(stage.fixture.run.attempt_dir() / "events" / "h.1.jsonl", R"({"kind":"metric","loss":1})");
     stage.worker->start();
     stage.wait_for_end();
@@ -79,8 +85,8 @@ TEST_CASE("hooks run in order, and what was logged reaches the callback before i
 }
 
 TEST_CASE("a hook that throws is in the ledger, and the end hook still runs") {
-    auto entry = entry_of<Throwing>();
-    Stage stage(entry);
+    static const auto entry = entry_of<Throwing>();
+    auto& stage = stage_for(entry);
     stage.worker->start();
     stage.wait_for_end();
     CHECK(g_seen == std::vector<std::string>{"end finished"});
@@ -89,7 +95,7 @@ TEST_CASE("a hook that throws is in the ledger, and the end hook still runs") {
 
 TEST_CASE("a hook that hangs is given up after its time, and a fresh object runs the end hook") {
     static const auto entry = entry_of<Hanging>(); // the thread that was given up goes on using it
-    auto* stage = new Stage(entry, 20ms);
+    auto* stage = &stage_for(entry, 20ms);
     stage->worker->start();
     while (!stage->worker->overdue_at()) ::poll(nullptr, 0, 1);
     stage->worker->end(Outcome{}, Deadline::max());
@@ -102,10 +108,10 @@ TEST_CASE("a hook that hangs is given up after its time, and a fresh object runs
 }
 
 TEST_CASE("after a crash the hook that began is not tried again, and an end hook never runs twice") {
-    auto entry = entry_of<Good>();
+    static const auto entry = entry_of<Good>(); // a worker's thread may outlast its test
     auto [hook, seen] =
         GENERATE(table<std::string, std::vector<std::string>>({{"start", {"end finished"}}, {"end", {"start"}}}));
-    Stage stage(entry);
+    auto& stage = stage_for(entry);
     stage.ledger->write("toy", hook, "begin");
     stage.worker->start();
     if (hook == "end")
