@@ -130,8 +130,9 @@ std::string worry_about(const std::filesystem::path& attempt_dir, const json& at
     // On this host there is certainty, and recovery has just made use of it.
     if (text_of(attempt, "host") == host_name()) return {};
     LifeSign sign = look_for_life(attempt_dir, attempt);
-    if (sign.life != Life::unknown || sign.heartbeat_age_s.value_or(0) < kWorryAfterSeconds) return {};
-    auto minutes = std::chrono::minutes(long(*sign.heartbeat_age_s / 60));
+    double age_s = sign.heartbeat_age_s.value_or(0);
+    if (sign.life != Life::unknown || age_s < kWorryAfterSeconds) return {};
+    auto minutes = std::chrono::minutes(long(age_s / 60));
     std::string age = minutes < 1h ? fmt::format("{}m", minutes.count()) : format_duration(minutes);
     return fmt::format("no sign of life for {}", age);
 }

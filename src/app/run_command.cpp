@@ -31,7 +31,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr off_t kReserveBytes = 64 * 1024;
+constexpr off_t kReserveBytes = 65'536;
 
 std::pair<std::string, std::string> parse_assignment(const std::string& word) {
     auto equals = word.find('=');

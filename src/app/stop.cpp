@@ -66,10 +66,7 @@ bool send_term(ProcessIdentity who, int value) {
 
 // A stopped supervisor (Ctrl-Z) cannot obey before it goes on.
 void wake_if_stopped(pid_t pid) {
-    auto stat = read_file(fmt::format("/proc/{}/stat", pid));
-    auto name_end = stat ? stat->rfind(") ") : std::string::npos;
-    if (name_end != std::string::npos && name_end + 2 < stat->size() && (*stat)[name_end + 2] == 'T')
-        ::kill(pid, SIGCONT);
+    if (is_stopped(pid)) ::kill(pid, SIGCONT);
 }
 
 void refuse_other_machines(const std::string& id, const json& attempt) {

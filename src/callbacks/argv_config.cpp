@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
+#include <cmath>
 #include <filesystem>
 #include <optional>
 
@@ -17,20 +19,39 @@ using nlohmann::json;
 struct Interpreter {
     std::string_view name;          // of the program, or its beginning
     std::string_view value_options; // of its own options, those that take a value
+    bool launches_python = false;
 };
 
 constexpr std::array kInterpreters{
-    Interpreter{"python", "WXcm"}, Interpreter{"bash", "cO"},     Interpreter{"sh", "c"},
-    Interpreter{"zsh", "c"},       Interpreter{"node", "re"},     Interpreter{"Rscript", "e"},
-    Interpreter{"julia", "e"},     Interpreter{"perl", "e"},      Interpreter{"ruby", "e"},
-    Interpreter{"torchrun", ""},   Interpreter{"accelerate", ""}, Interpreter{"deepspeed", ""},
+    Interpreter{"python", "WXcm"},
+    Interpreter{"bash", "cO"},
+    Interpreter{"sh", "c"},
+    Interpreter{"zsh", "c"},
+    Interpreter{"node", "re"},
+    Interpreter{"Rscript", "e"},
+    Interpreter{"julia", "e"},
+    Interpreter{"perl", "e"},
+    Interpreter{"ruby", "e"},
+    Interpreter{"torchrun", "", true},
+    Interpreter{"accelerate", "", true},
+    Interpreter{"deepspeed", "", true},
 };
 
-bool is_number(std::string_view word) {
-    double value = 0;
-    if (!word.empty() && word.front() == '+') word.remove_prefix(1);
+template <typename Number>
+std::optional<Number> parse(std::string_view word) {
+    Number value{};
     auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    return error == std::errc{} && end == word.data() + word.size() && !word.empty();
+    if (word.empty() || error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
+    return value;
+}
+
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+bool is_number(std::string_view word) {
+    if (word.starts_with('+')) word.remove_prefix(1);
+    return parse<double>(word).has_value();
 }
 
 const Interpreter* interpreter_of(const std::string& program) {
@@ -43,10 +64,21 @@ const Interpreter* interpreter_of(const std::string& program) {
     return nullptr;
 }
 
+// A launcher's options take values that look like a script: what ends in .py or follows -m is more certain.
+std::optional<std::size_t> after_python_script(const std::vector<std::string>& argv) {
+    for (std::size_t i = 1; i < argv.size(); ++i) {
+        if (argv[i] == "-m" || argv[i] == "--module") return std::min(i + 2, argv.size());
+        if (argv[i].ends_with(".py") && !argv[i].starts_with('-')) return i + 1;
+    }
+    return std::nullopt;
+}
+
 // Where the experiment's own words begin.
 std::size_t first_own_word(const std::vector<std::string>& argv) {
     const Interpreter* interpreter = argv.empty() ? nullptr : interpreter_of(argv.front());
     if (interpreter == nullptr) return std::min<std::size_t>(1, argv.size());
+    if (interpreter->launches_python)
+        if (auto own = after_python_script(argv)) return *own;
     for (std::size_t i = 1; i < argv.size(); ++i) {
         const std::string& word = argv[i];
         if (word == "-c" || word == "-m" || word == "-e") return std::min(i + 2, argv.size());
@@ -142,21 +174,23 @@ private:
 } // namespace
 
 json typed_value(const std::string& text) {
-    long long integer = 0;
     std::string_view digits = text;
     if (digits.starts_with('+')) digits.remove_prefix(1);
-    bool leading_zero =
-        digits.size() > 1 && digits[0] == '0' && std::isdigit(static_cast<unsigned char>(digits[1])) != 0;
-    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), integer);
-    if (error == std::errc{} && end == digits.data() + digits.size() && !leading_zero) return integer;
-    bool numeric_start = !digits.empty() && std::string_view("-.0123456789").find(digits[0]) != std::string_view::npos;
-    if (numeric_start && !leading_zero && is_number(digits)) {
-        double real = 0;
-        std::from_chars(digits.data(), digits.data() + digits.size(), real);
-        return real;
+    std::string_view unsigned_digits = digits.substr(digits.starts_with('-') ? 1 : 0);
+    bool leading_zero = unsigned_digits.size() > 1 && unsigned_digits[0] == '0' && is_digit(unsigned_digits[1]);
+    if (!leading_zero && !unsigned_digits.empty()) {
+        if (auto integer = parse<long long>(digits)) return *integer;
+        if (auto integer = parse<unsigned long long>(digits)) return *integer;
+        // More digits than an integer holds stay text: as a float they would be another number. So does -inf.
+        bool only_digits = std::all_of(unsigned_digits.begin(), unsigned_digits.end(), is_digit);
+        bool numeric = is_digit(unsigned_digits[0]) || unsigned_digits[0] == '.';
+        auto real = numeric && !only_digits ? parse<double>(digits) : std::nullopt;
+        if (real && std::isfinite(*real)) return *real;
     }
-    if (text == "true" || text == "True") return true;
-    if (text == "false" || text == "False") return false;
+    std::string lower = text;
+    std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+    if (lower == "true") return true;
+    if (lower == "false") return false;
     if (text == "null" || text == "None") return nullptr;
     return text;
 }

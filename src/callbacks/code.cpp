@@ -1,10 +1,12 @@
 // The state of the code: commit, branch, remotes, the diff against the commit and the untracked files — enough to build
 // the working tree again. Content that several runs share is stored once.
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include <nlohmann/json.hpp>
 
@@ -55,6 +57,34 @@ private:
     fs::path dir_;
 };
 
+constexpr std::size_t kMostListed = 10'000; // a data set that is not ignored must not swell run.json
+
+// "https://user:token@host/x" → "https://host/x": with HTTP a user name alone may be the token. ssh needs its login.
+std::string without_login(const std::string& url) {
+    auto scheme = url.find("://");
+    if (scheme == std::string::npos || !url.starts_with("http")) return url;
+    auto begin = scheme + 3;
+    auto at = url.substr(0, std::min(url.find('/', begin), url.size())).rfind('@');
+    return at == std::string::npos || at < begin ? url : url.substr(0, begin) + url.substr(at + 1);
+}
+
+// nullopt: not a regular file (any more), unreadable, or longer than `most`, as a log that grows under our eyes may be.
+std::optional<std::string> read_regular(const fs::path& path, std::uint64_t most) {
+    Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    std::string content;
+    std::array<char, 64 * 1024> buffer;
+    for (;;) {
+        ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return std::nullopt;
+        if (got == 0) return content;
+        content.append(buffer.data(), static_cast<std::size_t>(got));
+        if (content.size() > most) return std::nullopt;
+    }
+}
+
 bool stays_inside(const fs::path& relative) {
     if (relative.empty() || relative.is_absolute()) return false;
     for (const auto& part : relative)
@@ -73,7 +103,7 @@ public:
         std::string root = Git(run.spec.cwd).line({"rev-parse", "--show-toplevel"});
         if (root.empty()) return;
         Git git(root);
-        json code{{"root", root}, {"subdirectory", run.spec.cwd.lexically_relative(root).string()}};
+        json code{{"root", root}, {"subdirectory", subdirectory(run.spec.cwd)}};
         std::string commit = git.line({"rev-parse", "--verify", "--quiet", "HEAD"});
         code["commit"] = commit.empty() ? json(nullptr) : json(commit);
         std::string branch = git.line({"symbolic-ref", "--quiet", "--short", "HEAD"});
@@ -82,26 +112,35 @@ public:
         make_directories(run.dir / "code");
         bool changed = capture_diff(git, run, !commit.empty(), code);
         capture_untracked(git, run, root, code);
-        code["dirty"] = changed || !code["untracked"].empty();
+        code["dirty"] = changed || !code["untracked"].empty() || code.contains("untracked_omitted");
         run.record("code", code);
     }
 
 private:
+    // Asked of git: the working directory may be reached through a link, which the root is not.
+    static std::string subdirectory(const fs::path& cwd) {
+        std::string prefix = Git(cwd).line({"rev-parse", "--show-prefix"});
+        if (prefix.ends_with('/')) prefix.pop_back();
+        return prefix.empty() ? "." : prefix;
+    }
+
     json remotes(const Git& git) const {
         json found = json::object();
         for (const auto& line : split(git.line({"config", "--get-regexp", "^remote\\..*\\.url$"}), '\n')) {
             auto space = line.find(' ');
             if (space == std::string::npos || space < 11) continue;
-            found[line.substr(7, space - 11)] = redactor_.text(line.substr(space + 1)); // remote.NAME.url URL
+            found[line.substr(7, space - 11)] =
+                redactor_.text(without_login(line.substr(space + 1))); // remote.NAME.url URL
         }
         return found;
     }
 
     static bool capture_diff(const Git& git, const Run& run, bool has_commit, json& code) {
-        // Against the empty tree where nothing has been committed yet.
-        std::string base = has_commit ? "HEAD" : "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-        auto diff =
-            git.ask({"diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules", base});
+        // Against the empty tree where nothing has been committed yet; its name depends on the kind of hash.
+        std::string base = has_commit ? "HEAD" : git.line({"hash-object", "-t", "tree", "/dev/null"});
+        // Prefixes and context are told: by the user's settings the patch might not apply.
+        auto diff = git.ask({"diff", "--binary", "--no-color", "--no-ext-diff", "--no-textconv", "--ignore-submodules",
+                             "--src-prefix=a/", "--dst-prefix=b/", "--unified=3", base});
         if (!diff) {
             code["diff"] = {{"skipped", "git could not make it, or it is too large"}};
             return true;
@@ -115,14 +154,20 @@ private:
     void capture_untracked(const Git& git, const Run& run, const fs::path& root, json& code) const {
         code["untracked"] = json::array();
         std::uint64_t total = 0;
+        std::size_t omitted = 0;
         auto listing = git.ask({"ls-files", "--others", "--exclude-standard", "-z"});
+        if (!listing) code["untracked_omitted"] = nullptr; // too many to be told, or git failed
         for (const auto& name : split(listing.value_or(""), '\0')) {
             fs::path path = root / name;
             if (!stays_inside(name) || path.string().starts_with(run.store.string() + "/")) continue;
             struct stat info{};
             if (::lstat(path.c_str(), &info) != 0) continue;
-            code["untracked"].push_back(capture_file(run, name, path, info, total));
+            if (code["untracked"].size() < kMostListed)
+                code["untracked"].push_back(capture_file(run, name, path, info, total));
+            else
+                ++omitted;
         }
+        if (omitted > 0) code["untracked_omitted"] = omitted;
     }
 
     json capture_file(const Run& run, const fs::path& name, const fs::path& path, const struct stat& info,
@@ -134,7 +179,7 @@ private:
             return file;
         }
         if (!S_ISREG(info.st_mode) || total + std::uint64_t(info.st_size) > limit_) return file;
-        auto content = read_file(path);
+        auto content = read_regular(path, limit_ - total);
         if (!content) return file;
         total += content->size();
         fs::path target = run.dir / "code" / "untracked" / name;

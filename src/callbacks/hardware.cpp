@@ -15,6 +15,11 @@ namespace {
 
 using nlohmann::json;
 
+template <typename Value>
+json or_null(const std::optional<Value>& value) {
+    return value ? json(*value) : json(nullptr);
+}
+
 class Hardware : public Callback {
 public:
     explicit Hardware(const Settings& settings) : interval_(settings.duration("hardware.interval")) {}
@@ -24,19 +29,24 @@ public:
     void on_start(const Run& run) override {
         json machine = describe_machine();
         machine["file_system"] = file_system_name(run.dir);
+        if (auto free = free_bytes(run.dir)) machine["disk_free_bytes"] = *free;
         run.record("hardware", machine);
         before_ = read_counters(run.child);
     }
 
     void on_tick(const Run& run) override {
         Counters now = read_counters(run.child);
+        run.note_peak_memory(now.tree_rss);
+        if (before_.at == Counters{}.at) { // a host that was started again: no rate without an earlier reading
+            before_ = now;
+            return;
+        }
         json sample = sample_between(before_, now);
         before_ = now;
         sample["time"] = iso8601(wall_now());
         if (auto free = free_bytes(run.dir)) sample["machine"]["disk_free_bytes"] = *free;
         sample["gpus"] = sample_gpus(run);
         append_line(run.attempt_dir() / "hardware.jsonl", sample.dump(-1, ' ', false, json::error_handler_t::replace));
-        run.note_peak_memory(now.tree_rss);
     }
 
 private:
@@ -51,13 +61,13 @@ private:
             for (const auto& gpu : gpus_->sample()) {
                 samples.push_back({{"index", gpu.index},
                                    {"name", gpu.name},
-                                   {"utilization_percent", gpu.utilization_percent},
-                                   {"memory_used_bytes", gpu.memory_used_bytes},
-                                   {"memory_total_bytes", gpu.memory_total_bytes},
-                                   {"temperature_c", gpu.temperature_c},
-                                   {"power_w", gpu.power_w}});
+                                   {"utilization_percent", or_null(gpu.utilization_percent)},
+                                   {"memory_used_bytes", or_null(gpu.memory_used_bytes)},
+                                   {"memory_total_bytes", or_null(gpu.memory_total_bytes)},
+                                   {"temperature_c", or_null(gpu.temperature_c)},
+                                   {"power_w", or_null(gpu.power_w)}});
                 facts.push_back(
-                    {{"name", gpu.name}, {"uuid", gpu.uuid}, {"memory_total_bytes", gpu.memory_total_bytes}});
+                    {{"name", gpu.name}, {"uuid", gpu.uuid}, {"memory_total_bytes", or_null(gpu.memory_total_bytes)}});
             }
         }
         if (first && !facts.empty()) run.record("hardware", {{"gpus", facts}});

@@ -1,13 +1,17 @@
 // Owns what the run directory holds: its layout at the start, the list of its files with sizes and hashes at the end.
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include <nlohmann/json.hpp>
 
 #include <clock.hpp>
+#include <fd.hpp>
 #include <files.hpp>
 #include <poster/callback.hpp>
 #include <sha256.hpp>
@@ -18,24 +22,42 @@ namespace {
 
 using nlohmann::json;
 
-// Written until the very end, or by poster for itself.
-bool is_poster_s_own(const std::string& name) {
-    static constexpr std::array<std::string_view, 5> kOwn{"run.json", "lock", "heartbeat", "hooks.jsonl", "poster.log"};
-    return std::find(kOwn.begin(), kOwn.end(), name) != kOwn.end();
+constexpr auto kReserve = std::chrono::seconds(1); // of the time left, for what comes after the hashes
+
+// Written until the very end, or by poster for itself. A program may well store a file of one of these names.
+bool is_poster_s_own(const fs::path& relative) {
+    static constexpr std::array<std::string_view, 4> kOwn{"lock", "heartbeat", "hooks.jsonl", "poster.log"};
+    if (relative == "run.json") return true;
+    bool of_attempt = *relative.begin() == "attempts" && std::distance(relative.begin(), relative.end()) == 3;
+    return of_attempt && std::find(kOwn.begin(), kOwn.end(), relative.filename()) != kOwn.end();
+}
+
+// nullopt: unreadable, no regular file any more, or no time left.
+std::optional<std::string> hash_until(const fs::path& path, Deadline deadline) {
+    Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    Sha256 hash;
+    std::array<char, 64 * 1024> buffer;
+    while (std::chrono::steady_clock::now() + kReserve < deadline) {
+        ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return std::nullopt;
+        if (got == 0) return hash.hex();
+        hash.update({buffer.data(), static_cast<std::size_t>(got)});
+    }
+    return std::nullopt;
 }
 
 std::optional<json> describe_file(const fs::path& path, const fs::path& root, std::uint64_t hash_limit,
                                   Deadline deadline) {
     struct stat info{};
-    if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || is_poster_s_own(path.filename()))
-        return std::nullopt;
+    fs::path relative = path.lexically_relative(root);
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || is_poster_s_own(relative)) return std::nullopt;
     auto changed = WallTime{std::chrono::seconds(info.st_mtim.tv_sec) + Milliseconds(info.st_mtim.tv_nsec / 1'000'000)};
-    json file{
-        {"path", path.lexically_relative(root).string()}, {"bytes", info.st_size}, {"modified_at", iso8601(changed)}};
-    bool hash = static_cast<std::uint64_t>(info.st_size) <= hash_limit &&
-                std::chrono::steady_clock::now() + std::chrono::seconds(5) < deadline;
-    if (hash)
-        if (auto digest = sha256_of_file(path)) file["sha256"] = *digest;
+    json file{{"path", relative.string()}, {"bytes", info.st_size}, {"modified_at", iso8601(changed)}};
+    if (static_cast<std::uint64_t>(info.st_size) <= hash_limit)
+        if (auto digest = hash_until(path, deadline)) file["sha256"] = *digest;
     return file;
 }
 
@@ -66,8 +88,7 @@ private:
 extern const CallbackEntry local_directory_callback;
 const CallbackEntry local_directory_callback = callback_entry<LocalDirectory>(
     "local_directory", "the layout of the run directory; its files with sizes and hashes",
-    {{"local_directory.hash_limit", OptionType::integer, "100000000",
-      "files larger than this are not hashed (bytes)"}},
+    {{"local_directory.hash_limit", OptionType::integer, "100000000", "files larger than this are not hashed (bytes)"}},
     [](const Settings&) { return Activation{true, "always"}; });
 
 } // namespace poster

@@ -86,7 +86,9 @@ void read_disks(Counters& counters) {
 void read_network(Counters& counters) {
     for (const auto& line : split(text_of("/proc/net/dev"), '\n')) {
         auto colon = line.find(':');
-        if (colon == std::string::npos || line.substr(0, colon).ends_with("lo")) continue;
+        if (colon == std::string::npos) continue;
+        auto start = line.find_first_not_of(' ');
+        if (line.substr(start, colon - start) == "lo") continue;
         unsigned long long received = 0;
         unsigned long long sent = 0;
         if (std::sscanf(line.c_str() + colon + 1, " %llu %*u %*u %*u %*u %*u %*u %*u %llu", &received, &sent) != 2)
@@ -102,20 +104,42 @@ double rate(std::uint64_t before, std::uint64_t now, double seconds) {
                : static_cast<double>(now - before) / seconds; // a process that left takes its count along
 }
 
-json cgroup_limits() {
-    json limits = json::object();
-    std::string path;
-    for (const auto& line : split(text_of("/proc/self/cgroup"), '\n'))
-        if (line.starts_with("0::")) path = line.substr(3);
-    for (fs::path dir = "/sys/fs/cgroup" + path; dir.string().size() > 14; dir = dir.parent_path()) {
-        for (const auto& [file, name] : {std::pair("memory.max", "memory_max"), std::pair("cpu.max", "cpu_max")}) {
-            std::string value = text_of(dir / file);
-            while (!value.empty() && value.back() == '\n') value.pop_back();
-            if (value.empty() || value.starts_with("max") || limits.contains(name)) continue;
-            limits[name] = value;
-        }
+std::string line_of(const fs::path& path) {
+    std::string text = text_of(path);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text;
+}
+
+// Version 1 writes a number near 2^63 where there is no limit.
+constexpr double kNoLimit = 1e18;
+
+struct TightestLimits {
+    double memory = kNoLimit, cpus = kNoLimit;
+    json found = json::object();
+
+    void take_memory(const std::string& value) {
+        double bytes = std::strtod(value.c_str(), nullptr);
+        if (value.empty() || value == "max" || bytes >= memory) return;
+        memory = bytes;
+        found["memory_max"] = value;
     }
-    return limits;
+    void take_cpu(const std::string& quota_and_period) {
+        double quota = 0;
+        double period = 0;
+        bool limited =
+            std::sscanf(quota_and_period.c_str(), "%lf %lf", &quota, &period) == 2 && quota > 0 && period > 0;
+        if (!limited || quota / period >= cpus) return;
+        cpus = quota / period;
+        found["cpu_max"] = quota_and_period;
+    }
+};
+
+// The folder of a cgroup and all above it. In a container the path may be the host's: then only the root is there.
+template <typename Visit>
+void climb(const fs::path& root, const std::string& path, Visit visit) {
+    for (fs::path at = fs::path(path).relative_path().lexically_normal(); !at.empty(); at = at.parent_path())
+        visit(root / at);
+    visit(root);
 }
 
 json listed_gpus() {
@@ -128,6 +152,38 @@ json listed_gpus() {
 }
 
 } // namespace
+
+json cgroup_limits(const fs::path& root, const std::string& own) {
+    TightestLimits limits;
+    for (const auto& line : split(own, '\n')) {
+        auto first = line.find(':');
+        auto second = line.find(':', first + 1);
+        if (first == std::string::npos || second == std::string::npos) continue;
+        std::string path = line.substr(second + 1);
+        for (const auto& controller : split(line.substr(first + 1, second - first - 1), ',')) {
+            climb(root / controller, path, [&](const fs::path& dir) {
+                if (controller == "memory") limits.take_memory(line_of(dir / "memory.limit_in_bytes"));
+                if (controller == "cpu")
+                    limits.take_cpu(line_of(dir / "cpu.cfs_quota_us") + " " + line_of(dir / "cpu.cfs_period_us"));
+            });
+        }
+        if (second != first + 1) continue;
+        climb(root, path, [&](const fs::path& dir) {
+            limits.take_memory(line_of(dir / "memory.max"));
+            limits.take_cpu(line_of(dir / "cpu.max"));
+        });
+    }
+    return limits.found;
+}
+
+// "NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug …": the word of digits and dots.
+std::string driver_version(const std::string& text) {
+    for (const auto& word : split(text.substr(0, text.find('\n')), ' ')) {
+        bool dotted = word.find('.') != std::string::npos;
+        if (dotted && word.find_first_not_of("0123456789.") == std::string::npos) return word;
+    }
+    return {};
+}
 
 Counters read_counters(pid_t root) {
     Counters counters;
@@ -180,16 +236,21 @@ json describe_machine() {
     ::sched_getaffinity(0, sizeof allowed, &allowed);
     utsname names{};
     ::uname(&names);
-    return {{"cpu_model", field(cpus, "model name")},
-            {"sockets", std::max<std::size_t>(1, sockets.size())},
-            {"cores", std::max<std::size_t>(1, cores.size())},
-            {"threads", ::sysconf(_SC_NPROCESSORS_ONLN)},
-            {"threads_allowed", CPU_COUNT(&allowed)},
-            {"memory_total_bytes", kilobytes(memory, "MemTotal")},
-            {"swap_total_bytes", kilobytes(memory, "SwapTotal")},
-            {"architecture", names.machine},
-            {"cgroup_limits", cgroup_limits()},
-            {"gpus", listed_gpus()}};
+    json machine{{"cpu_model", field(cpus, "model name")},
+                 {"threads", ::sysconf(_SC_NPROCESSORS_ONLN)},
+                 {"threads_allowed", CPU_COUNT(&allowed)},
+                 {"cpus_allowed", field(text_of("/proc/self/status"), "Cpus_allowed_list")},
+                 {"memory_total_bytes", kilobytes(memory, "MemTotal")},
+                 {"swap_total_bytes", kilobytes(memory, "SwapTotal")},
+                 {"architecture", names.machine},
+                 {"cgroup_limits", cgroup_limits("/sys/fs/cgroup", text_of("/proc/self/cgroup"))},
+                 {"gpus", listed_gpus()}};
+    // Not every architecture tells them.
+    if (!sockets.empty()) machine["sockets"] = sockets.size();
+    if (!cores.empty()) machine["cores"] = cores.size();
+    std::string driver = driver_version(text_of("/proc/driver/nvidia/version"));
+    if (!driver.empty()) machine["gpu_driver_version"] = driver;
+    return machine;
 }
 
 } // namespace poster

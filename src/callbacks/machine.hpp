@@ -5,6 +5,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
+#include <string>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -24,5 +26,10 @@ Counters read_counters(pid_t root);
 nlohmann::json sample_between(const Counters& before, const Counters& now);
 // CPU model, cores, memory, limits of the cgroup, GPUs that the driver lists: what does not change.
 nlohmann::json describe_machine();
+// {"memory_max": bytes, "cpu_max": "quota period"} as version 2 writes them, the tightest of the cgroup and those above
+// it, of both versions; {} without limits. `own`: the content of /proc/self/cgroup; `root`: /sys/fs/cgroup.
+nlohmann::json cgroup_limits(const std::filesystem::path& root, const std::string& own);
+// "535.104.05" of /proc/driver/nvidia/version; "" when it is not there.
+std::string driver_version(const std::string& text);
 
 } // namespace poster

@@ -31,6 +31,7 @@ struct Library {
     int (*memory)(Device, Memory*) = nullptr;
     int (*temperature)(Device, int, unsigned int*) = nullptr;
     int (*power)(Device, unsigned int*) = nullptr;
+    const char* (*words)(int) = nullptr;
 
     template <typename Function>
     void find(Function& function, const char* symbol) const {
@@ -59,7 +60,6 @@ public:
     }
 
 private:
-    // What a device does not tell (a MIG slice its utilisation, say) stays zero.
     GpuSample sample_of(int index, Device device) const {
         GpuSample gpu;
         gpu.index = index;
@@ -97,6 +97,7 @@ Library load(void* handle) {
     library.find(library.memory, "nvmlDeviceGetMemoryInfo");
     library.find(library.temperature, "nvmlDeviceGetTemperature");
     library.find(library.power, "nvmlDeviceGetPowerUsage");
+    library.find(library.words, "nvmlErrorString");
     return library;
 }
 
@@ -116,10 +117,14 @@ std::unique_ptr<GpuReader> open_nvml(std::string& why) {
     Library library = load(handle);
     if (library.init == nullptr || library.count == nullptr || library.by_index == nullptr) {
         why = "the NVML library lacks what is needed";
+        ::dlclose(handle);
         return nullptr;
     }
     if (int error = library.init(); error != 0) {
         why = "NVML does not start: error " + std::to_string(error);
+        const char* words = library.words != nullptr ? library.words(error) : nullptr;
+        if (words != nullptr) why += std::string(" (") + words + ")";
+        ::dlclose(handle);
         return nullptr;
     }
     return std::make_unique<Nvml>(library);

@@ -3,17 +3,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace poster {
 
+// nullopt: the device does not tell it (a MIG slice its utilisation, say).
 struct GpuSample {
     int index = 0;
     std::string name, uuid;
-    double utilization_percent = 0;
-    std::uint64_t memory_used_bytes = 0, memory_total_bytes = 0;
-    double temperature_c = 0, power_w = 0;
+    std::optional<double> utilization_percent, temperature_c, power_w;
+    std::optional<std::uint64_t> memory_used_bytes, memory_total_bytes;
 };
 
 class GpuReader {

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kStackBytes = 1024 * 1024; // touched only as far as used
+constexpr std::size_t kStackBytes = 1 << 20; // touched only as far as used
 constexpr auto kEventPoll = 50ms;
 constexpr auto kFirstTick = 1000ms;
 

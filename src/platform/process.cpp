@@ -141,6 +141,12 @@ std::optional<std::uint64_t> start_ticks(pid_t pid) {
     return number_in<std::uint64_t>(fields[kStartTime]);
 }
 
+bool is_stopped(pid_t pid) {
+    std::string stat = read_file(fmt::format("/proc/{}/stat", pid)).value_or("");
+    auto name_end = stat.rfind(") "); // the name may hold anything
+    return name_end != std::string::npos && stat.size() > name_end + 2 && stat[name_end + 2] == 'T';
+}
+
 bool is_alive(ProcessIdentity who) {
     return who.pid > 0 && start_ticks(who.pid) == who.start_ticks;
 }

@@ -28,6 +28,7 @@ struct ProcessSample {
 
 std::optional<std::uint64_t> start_ticks(pid_t pid); // nullopt: no such process, or a zombie
 bool is_alive(ProcessIdentity who);
+bool is_stopped(pid_t pid); // by a signal, as after Ctrl-Z
 ProcessIdentity self_identity();
 std::string boot_id();
 std::string host_name();

@@ -30,7 +30,7 @@ struct LinkMessage {
     std::string text{}; // at most kLinkText bytes
 };
 
-inline constexpr std::size_t kLinkText = 32 * 1024;
+inline constexpr std::size_t kLinkText = 32'768;
 
 bool send_message(int fd, const LinkMessage& message); // false: the other side is gone, or its queue is full
 enum class Receive { message, nothing, closed };

@@ -12,10 +12,7 @@
 #include <cerrno>
 #include <utility>
 
-#include <fmt/format.h>
-
 #include <error.hpp>
-#include <files.hpp>
 #include <process.hpp>
 
 #include "callers.hpp"
@@ -43,12 +40,6 @@ SignalSource source_of(const signalfd_siginfo& info) {
     if (info.ssi_code > 0) return SignalSource::kernel;
     bool order = info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE && info.ssi_int == kKillOrder;
     return order ? SignalSource::kill_order : SignalSource::process;
-}
-
-bool is_stopped(pid_t pid) {
-    std::string stat = read_file(fmt::format("/proc/{}/stat", pid)).value_or("");
-    auto name_end = stat.rfind(')');
-    return name_end != std::string::npos && stat.size() > name_end + 2 && stat[name_end + 2] == 'T';
 }
 
 // The loop that turns the world into inputs and carries actions out, from the fork of the child to its end.

@@ -7,6 +7,7 @@ static struct nvmlDevice_st devices[2] = {{0}, {1}};
 
 int nvmlInit_v2(void) { return getenv("FAKE_NVML_FAIL") ? 9 : 0; }
 int nvmlShutdown(void) { return 0; }
+const char *nvmlErrorString(int error) { return error == 9 ? "Driver Not Loaded" : "Unknown Error"; }
 int nvmlDeviceGetCount_v2(unsigned *count) { return *count = 2, 0; }
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, nvmlDevice_t *device) {
     if (index > 1) return 2;

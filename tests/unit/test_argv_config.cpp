@@ -35,3 +35,40 @@ TEST_CASE("positionals and overrides are kept as they stand") {
     CHECK(config["overrides"] == json::parse(R"(["lr=0.1","~drop"])"));
     CHECK(config["source"] == "argv-guess");
 }
+
+TEST_CASE("a word keeps its meaning when it becomes a value") {
+    auto [word, value] = GENERATE(table<std::string, std::string>({
+        {"TRUE", "true"},
+        {"fAlse", "false"},
+        {"NULL", R"("NULL")"},
+        {"none", R"("none")"},
+        {"-inf", R"("-inf")"},
+        {"-nan", R"("-nan")"},
+        {"18446744073709551615", "18446744073709551615"},
+        {"123456789012345678901234", R"("123456789012345678901234")"},
+        {"-01", R"("-01")"},
+        {"1e-3", "0.001"},
+        {"-0.5", "-0.5"},
+        {"", R"("")"},
+    }));
+    CAPTURE(word);
+    CHECK(typed_value(word).dump() == value);
+}
+
+TEST_CASE("the words of an interpreter or a launcher are not the experiment's") {
+    auto [line, values, positionals] = GENERATE(table<std::string, std::string, std::string>({
+        {"torchrun --nproc_per_node 2 train.py --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"torchrun --nproc_per_node=2 --standalone -m pkg.train --lr 0.1 data", R"({"lr":0.1})", R"(["data"])"},
+        {"accelerate launch --num_processes 2 train.py --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"deepspeed --num_gpus 2 train.py --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"python -W ignore -X dev train.py --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"python -um pkg.train --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"bash -lc script --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"bash -e train.sh --lr 0.1", R"({"lr":0.1})", "[]"},
+        {"node --inspect train.js --lr 0.1", R"({"lr":0.1})", "[]"},
+    }));
+    CAPTURE(line);
+    auto config = config_from_argv(split(line, ' '));
+    CHECK(config["values"] == json::parse(values));
+    CHECK(config["positionals"] == json::parse(positionals));
+}
