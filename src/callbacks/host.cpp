@@ -10,6 +10,7 @@
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include <nlohmann/json.hpp>
@@ -35,6 +36,8 @@ constexpr auto kAllEndHooks = 120s;
 constexpr auto kHurried = 2s;
 constexpr auto kHeartbeatEvery = 10s;
 constexpr auto kRecordEvery = 20ms;
+// The kernel gives the members of a group their signals one after the other; all have theirs by then.
+constexpr auto kGroupDelivery = 2ms;
 
 Milliseconds hook_budget() {
     const char* wanted = std::getenv("POSTER_HOOK_TIMEOUT"); // milliseconds; for tests
@@ -143,6 +146,7 @@ private:
             if (::read(wake_.get(), &count, sizeof count) < 0) count = 0;
         }
         auto now = Clock::now();
+        if (answer_at_ && now >= *answer_at_) answer_supervisor();
         abandon_overdue(now);
         if (record_.dirty() && now >= next_record_) {
             record_.flush();
@@ -157,6 +161,7 @@ private:
     Clock::time_point wake_time() const {
         auto wake = Clock::now() + kHeartbeatEvery;
         if (job_.heartbeat && !ending_) wake = std::min<Clock::time_point>(wake, next_heartbeat_);
+        if (answer_at_) wake = std::min<Clock::time_point>(wake, *answer_at_);
         if (record_.dirty()) wake = std::min<Clock::time_point>(wake, next_record_);
         if (ending_) wake = std::min<Clock::time_point>(wake, end_limit_);
         for (const auto& worker : workers_)
@@ -180,6 +185,16 @@ private:
         }
     }
 
+    // The supervisor has a signal and asks whether the group has it; every word is said before the answer.
+    void answer_supervisor() {
+        answer_at_.reset();
+        read_signals();
+        LinkMessage quiet;
+        quiet.kind = LinkKind::canary_quiet;
+        quiet.number = question_;
+        send_message(job_.link.get(), quiet);
+    }
+
     void read_link() {
         LinkMessage message;
         for (;;) {
@@ -187,6 +202,10 @@ private:
             if (received == Receive::nothing) return;
             if (received == Receive::closed) return on_supervisor_gone();
             if (message.kind == LinkKind::started) begin(message.number);
+            if (message.kind == LinkKind::ask_canary) {
+                question_ = message.number;
+                answer_at_ = Clock::now() + kGroupDelivery;
+            }
             if (message.kind == LinkKind::hurry) hurry();
             if (message.kind == LinkKind::ended) {
                 auto outcome = outcome_from_json(nlohmann::json::parse(message.text, nullptr, false));
@@ -258,6 +277,8 @@ private:
     Fd wake_, signals_;
     std::vector<std::shared_ptr<Worker>> workers_;
     bool prepare_pending_ = false, started_ = false, ending_ = false, supervisor_gone_ = false;
+    std::int32_t question_ = 0;
+    std::optional<Clock::time_point> answer_at_;
     Clock::time_point next_heartbeat_{}, next_record_{}, end_limit_ = Clock::time_point::max();
 };
 

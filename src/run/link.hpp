@@ -16,9 +16,11 @@ enum class LinkKind : std::uint32_t {
     not_started, // the child could not be executed, or was told to end before it began
     ended,       // text: the outcome's fields as JSON (attempt.json form). Run on_end, then answer `done`
     hurry,       // a second SIGTERM: cut short what only the network waits for
+    ask_canary,  // number: of the question. Answer `canary_quiet` once every group signal so far has been told
     // host to supervisor
     prepared,     // the prepare hooks have run; number: 1 if the spec changed (its JSON is in the memory file)
     group_signal, // number: a signal that reached the host as a member of the group; pid, uid: its sender
+    canary_quiet, // number: of the question
     done,         // every end hook has run or used up its time
 };
 

@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 using Verb = Action::Verb;
 
-constexpr auto kCanaryPatience = 15ms;
+constexpr auto kCanaryPatience = 1s; // it answers within milliseconds, unless the machine or its disk hangs
 constexpr auto kCanaryMemory = 200ms;
 constexpr auto kInterruptWindow = 3s;
 constexpr auto kRekillEvery = 500ms;
@@ -48,6 +48,7 @@ public:
             break;
         case Kind::signal: on_signal(input); break;
         case Kind::group_signal: on_group_signal(input); break;
+        case Kind::canary_quiet: on_canary_quiet(input.number); break;
         case Kind::canary_lost: on_canary_lost(); break;
         case Kind::child_stopped: on_child_stopped(input.number); break;
         case Kind::child_continued:
@@ -105,8 +106,8 @@ private:
         auto word = std::find_if(s_.canary_words.begin(), s_.canary_words.end(),
                                  [&](const PendingSignal& said) { return said.signal == input.number; });
         if (word == s_.canary_words.end()) {
-            s_.pending.push_back({input.number, input.sender, now_ + kCanaryPatience});
-            return;
+            s_.pending.push_back({input.number, input.sender, now_ + kCanaryPatience, ++s_.questions});
+            return act(Verb::ask_canary, s_.questions);
         }
         s_.canary_words.erase(word);
         note(input.number, input.sender);
@@ -121,21 +122,31 @@ private:
             return note(input.number, sender);
         }
         forget_old_words();
-        s_.canary_words.push_back({input.number, input.sender, now_ + kCanaryMemory});
+        s_.canary_words.push_back({input.number, input.sender, now_ + kCanaryMemory, 0});
     }
 
     void on_canary_lost() {
         s_.canary_alive = false;
-        release_pending(MonoTime::max());
+        release_all_pending();
     }
 
     void forget_old_words() {
         std::erase_if(s_.canary_words, [&](const PendingSignal& said) { return said.forward_at < now_; });
     }
 
-    void release_pending(MonoTime until) {
+    void on_canary_quiet(int question) {
+        release_pending([&](const PendingSignal& it) { return it.question <= question; });
+    }
+
+    void release_all_pending() {
+        release_pending([](const PendingSignal&) { return true; });
+    }
+
+    // It was for poster alone: the child gets it from here.
+    template <typename Settled>
+    void release_pending(Settled settled) {
         auto due = std::stable_partition(s_.pending.begin(), s_.pending.end(),
-                                         [&](const PendingSignal& it) { return it.forward_at > until; });
+                                         [&](const PendingSignal& it) { return !settled(it); });
         std::vector<PendingSignal> ready(due, s_.pending.end());
         s_.pending.erase(due, s_.pending.end());
         for (const auto& it : ready) pass_on(it.signal, it.sender);
@@ -190,7 +201,7 @@ private:
         s_.child_status = status;
         s_.ended_at = now_;
         s_.time_limit_at.reset();
-        release_pending(MonoTime::max());
+        release_all_pending();
         if (s_.cause) return sweep();
         drain();
     }
@@ -242,7 +253,7 @@ private:
     }
 
     void on_tick() {
-        release_pending(now_);
+        release_pending([&](const PendingSignal& it) { return it.forward_at <= now_; });
         if (s_.time_limit_at && now_ >= *s_.time_limit_at) on_time_limit();
         if (s_.kill_at && now_ >= *s_.kill_at) kill_tree();
         bool quiet = s_.quiet_at && now_ >= *s_.quiet_at;

@@ -37,7 +37,8 @@ struct Cause {
 struct PendingSignal {
     int signal = 0;
     Sender sender;
-    MonoTime forward_at{};
+    MonoTime forward_at{}; // at the latest, should the canary not answer
+    int question = 0;      // the canary's answer to it, or to a later one, settles this signal
 };
 
 struct SupervisorState {
@@ -55,6 +56,7 @@ struct SupervisorState {
     bool tree_killed = false;
     std::vector<MonoTime> interrupts; // typed Ctrl-C of the last 3 s
     // The canary: signals that wait for its word, and its words that came before the signal
+    int questions = 0;
     std::vector<PendingSignal> pending;
     std::vector<PendingSignal> canary_words;
     // Deadlines
@@ -67,6 +69,7 @@ struct Input {
         never_started, // exec failed, or a signal came first
         signal,        // number, source, sender
         group_signal,  // the canary's word: number, sender
+        canary_quiet,  // the canary has told all it saw before question `number`
         canary_lost,
         child_stopped, // number: the stop signal
         child_continued,
@@ -88,6 +91,7 @@ struct Input {
 struct Action {
     enum class Verb {
         forward,        // signal `number` to the child
+        ask_canary,     // question `number`: was that for the whole group?
         kill_tree,      // SIGKILL to the child and all descendants
         terminate_tree, // SIGTERM and SIGCONT to what the child left behind
         stop_self,      // raise stop signal `number`, continue the child on waking

@@ -147,8 +147,10 @@ private:
             apply(input);
         }
         if (ready > 0) {
-            if (polled[1].revents != 0) hear_host();
-            if (polled[0].revents != 0) read_signals();
+            bool host_spoke = polled[1].revents != 0;
+            if (host_spoke) hear_host();
+            // What the canary saw has come here too, and is to be matched before it is forgotten.
+            if (polled[0].revents != 0 || host_spoke) read_signals();
             pump(polled);
         }
         if (state_.phase == Phase::sweeping) look_for_tree();
@@ -251,10 +253,9 @@ private:
             host_.forget();
             return;
         }
-        if (!host_.died()) {
-            happens(Input::Kind::canary_lost);
-            if (state_.phase == Phase::finalising) happens(Input::Kind::hooks_done);
-        }
+        happens(Input::Kind::canary_lost); // its successor knows nothing of what it was asked
+        state_.canary_alive = host_.died();
+        if (!state_.canary_alive && state_.phase == Phase::finalising) happens(Input::Kind::hooks_done);
     }
 
     bool hear_host_once() {
@@ -265,6 +266,7 @@ private:
             input.sender = {message.pid, message.uid, {}};
             apply(input);
         }
+        if (message.kind == LinkKind::canary_quiet) apply(input_of(Input::Kind::canary_quiet, message.number));
         if (message.kind == LinkKind::done) {
             hooks_done_ = true;
             happens(Input::Kind::hooks_done);
@@ -302,6 +304,7 @@ private:
         case Verb::forward:
             if (child_ > 0) ::kill(child_, action.number);
             break;
+        case Verb::ask_canary: host_.tell(LinkKind::ask_canary, action.number); break;
         case Verb::kill_tree: signal_tree({SIGKILL}); break;
         case Verb::terminate_tree: signal_tree({SIGTERM, SIGCONT}); break;
         case Verb::stop_self: stop_self(action.number); break;

@@ -95,6 +95,21 @@ class ExactlyOnce(PosterTest):
         names = [name for name in FORWARDED if name != "WINCH"]
         self.check_each(lambda process, number: os.killpg(process.pid, number), self.launch_on_terminal, names)
 
+    @poster_only
+    def test_a_signal_to_the_whole_group_arrives_once_even_where_the_host_is_slow(self):
+        record = self.tmp / "record"
+        process = self.launch_on_terminal(record)
+        self.wait_for(record, b"ready\n")
+        os.kill(self.host_pid(process.pid), signal.SIGSTOP)
+        os.killpg(process.pid, signal.SIGUSR1)
+        wait_until(lambda: "SIGUSR1" in self.recorded(record))
+        time.sleep(0.1)  # the host on a loaded machine: what is tried here, not a wait for something
+        os.kill(self.host_pid(process.pid), signal.SIGCONT)
+        os.kill(process.pid, signal.SIGUSR2)
+        wait_until(lambda: "SIGUSR2" in self.recorded(record))
+        self.end_recorder(process, LAST)
+        self.assertEqual(self.recorded(record), ["SIGUSR1", "SIGUSR2", "SIGRTMIN"])
+
     def test_a_key_that_sends_a_signal_arrives_once(self):
         for key, name in {b"\x03": "SIGINT", b"\x1c": "SIGQUIT"}.items():
             with self.subTest(signal=name):
