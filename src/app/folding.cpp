@@ -119,14 +119,12 @@ void apply_style(TextStyle& style, const std::vector<std::string>& parts, std::s
     };
     if (code == 0)
         style = {};
-    else if (part == "4:0")
+    else if (part == "4:0" || code == 21 || code == 24)
         clear({4});
     else if (code >= 1 && code <= 9)
         style.attributes |= std::uint16_t(1U << code);
     else if (code == 22)
         clear({1, 2});
-    else if (code == 21 || code == 24)
-        clear({4});
     else if (code == 25)
         clear({5, 6});
     else if (code >= 23 && code <= 29)

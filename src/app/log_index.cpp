@@ -11,7 +11,7 @@ namespace poster {
 
 namespace {
 
-constexpr std::size_t kRead = 64 * 1024;
+constexpr std::size_t kRead = 64UL * 1024;
 constexpr std::uint64_t kMostTime = std::uint64_t(1) << 52;
 
 std::optional<std::uint64_t> take_number(std::string_view& text) {

@@ -74,7 +74,7 @@ std::optional<std::string> read_regular(const fs::path& path, std::uint64_t most
     struct stat info{};
     if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
     std::string content;
-    std::array<char, 64 * 1024> buffer;
+    std::array<char, 64UL * 1024> buffer;
     for (;;) {
         ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;

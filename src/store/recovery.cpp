@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -52,19 +51,6 @@ std::optional<WallTime> mtime_of(const fs::path& path) {
     struct stat facts{};
     if (::stat(path.c_str(), &facts) != 0) return {};
     return WallTime{Milliseconds{std::int64_t(facts.st_mtim.tv_sec) * 1000 + facts.st_mtim.tv_nsec / 1'000'000}};
-}
-
-int newest_attempt(const fs::path& run_dir) {
-    int newest = 0;
-    const std::unique_ptr<DIR, int (*)(DIR*)> entries{::opendir((run_dir / "attempts").c_str()), ::closedir};
-    if (!entries) return newest;
-    while (const dirent* entry = ::readdir(entries.get())) {
-        const char* end = entry->d_name + std::strlen(entry->d_name);
-        int number = 0;
-        const auto [parsed, error] = std::from_chars(entry->d_name, end, number);
-        if (error == std::errc{} && parsed == end) newest = std::max(newest, number);
-    }
-    return newest;
 }
 
 fs::path attempt_dir_of(const Store& store, const std::string& id, int attempt) {

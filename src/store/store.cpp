@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <memory>
 
@@ -165,6 +166,19 @@ void Store::announce(const json& run, const json& attempt) const noexcept {
     } catch (const std::exception&) {
         return; // the run directory tells the same
     }
+}
+
+int newest_attempt(const fs::path& run_dir) {
+    int newest = 0;
+    const std::unique_ptr<DIR, int (*)(DIR*)> entries{::opendir((run_dir / "attempts").c_str()), ::closedir};
+    if (!entries) return newest;
+    while (const dirent* entry = ::readdir(entries.get())) {
+        const char* end = entry->d_name + std::strlen(entry->d_name);
+        int number = 0;
+        const auto [parsed, error] = std::from_chars(entry->d_name, end, number);
+        if (error == std::errc{} && parsed == end) newest = std::max(newest, number);
+    }
+    return newest;
 }
 
 } // namespace poster

@@ -47,4 +47,7 @@ private:
     fs::path dir_;
 };
 
+// The highest number below RUN_DIR/attempts; 0: none.
+int newest_attempt(const fs::path& run_dir);
+
 } // namespace poster
