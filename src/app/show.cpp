@@ -97,7 +97,8 @@ bool is_size(std::string_view key) {
 // {"cpu": {"model": "X", "cores": 8}} is two fields, cpu.model and cpu.cores.
 void flatten(Page& page, const std::string& path, const json& value) {
     if (value.is_object()) {
-        for (const auto& [key, element] : value.items()) flatten(page, path.empty() ? key : fmt::format("{}.{}", path, key), element);
+        for (const auto& [key, element] : value.items())
+            flatten(page, path.empty() ? key : fmt::format("{}.{}", path, key), element);
     } else if (value.is_array()) {
         bool simple = std::none_of(value.begin(), value.end(), [](const json& it) { return it.is_structured(); });
         if (!simple && value.size() <= kFewElements) {

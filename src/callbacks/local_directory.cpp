@@ -38,7 +38,7 @@ std::optional<std::string> hash_until(const fs::path& path, Deadline deadline) {
     struct stat info{};
     if (!file || ::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
     Sha256 hash;
-    std::array<char, 64 * 1024> buffer;
+    std::array<char, 64UL * 1024> buffer;
     while (std::chrono::steady_clock::now() + kReserve < deadline) {
         ssize_t got = ::read(file.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;

@@ -18,7 +18,6 @@ constexpr int kLauncherFailed = 125; // of `run`, where the other codes are the 
 } // namespace
 
 int main(int argc, char** argv) {
-    const int failed = argc > 1 && std::string_view(argv[1]) == "run" ? kLauncherFailed : kFailed;
     try {
         std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
         return poster::execute(poster::parse(words));
@@ -30,5 +29,6 @@ int main(int argc, char** argv) {
     } catch (const std::exception& error) {
         poster::say(std::string("internal error: ") + error.what());
     }
-    return failed;
+    const bool launches = argc > 1 && std::string_view(argv[1]) == "run";
+    return launches ? kLauncherFailed : kFailed;
 }

@@ -185,7 +185,8 @@ std::vector<pid_t> descendants(pid_t pid) {
     std::vector<pid_t> found;
     if (kernel_lists_children()) {
         append_children(pid, found);
-        for (std::size_t i = 0; i < found.size(); ++i) append_children(found[i], found);
+        for (std::size_t i = 0; i < found.size(); ++i) // grows meanwhile
+            append_children(found[i], found);
         return found;
     }
     const auto children = children_by_parent();

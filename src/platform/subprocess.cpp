@@ -163,14 +163,14 @@ CommandResult run_command(const std::vector<std::string>& argv, const std::files
 std::optional<std::filesystem::path> find_program(const std::string& name, const std::filesystem::path& cwd) {
     if (name.empty()) return {};
     if (name.find('/') != std::string::npos) {
-        const auto path = name.rfind("./", 0) == 0 ? cwd / name.substr(2) : cwd / name;
-        return is_executable_file(path) ? std::optional{path} : std::nullopt;
+        auto path = name.rfind("./", 0) == 0 ? cwd / name.substr(2) : cwd / name;
+        return is_executable_file(path) ? std::optional{std::move(path)} : std::nullopt;
     }
     const char* variable = std::getenv("PATH");
     std::string_view places = variable ? variable : "/bin:/usr/bin";
     for (;;) {
         const std::size_t end = std::min(places.find(':'), places.size());
-        const auto path = cwd / std::filesystem::path{places.substr(0, end)} / name; // an empty part is cwd
+        auto path = cwd / std::filesystem::path{places.substr(0, end)} / name; // an empty part is cwd
         if (is_executable_file(path)) return path;
         if (end == places.size()) return {};
         places.remove_prefix(end + 1);

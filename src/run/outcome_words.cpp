@@ -42,8 +42,7 @@ std::string sender_words(const std::optional<Sender>& sender) {
 }
 
 // What poster was sent, and how the child ended then.
-std::string received_words(const Outcome& outcome, const std::string& after) {
-    const int received = *outcome.received_signal;
+std::string received_words(const Outcome& outcome, int received, const std::string& after) {
     if (!outcome.sender && (received == SIGINT || received == SIGQUIT)) {
         const char* key = received == SIGINT ? "Ctrl-C" : "Ctrl-\\";
         if (outcome.exit_code)
@@ -89,7 +88,7 @@ std::string describe(const Outcome& outcome, std::optional<Milliseconds> time_li
     case Status::killed: break;
     }
     if (outcome.out_of_memory && outcome.exit_code.value_or(1) != 0) return out_of_memory_words(outcome, after);
-    if (outcome.received_signal) return received_words(outcome, after);
+    if (outcome.received_signal) return received_words(outcome, *outcome.received_signal, after);
     if (outcome.signal) return fmt::format("killed by {} {}", signal_name(*outcome.signal), after);
     if (outcome.exit_code.value_or(0) != 0)
         return fmt::format("failed with exit code {} {}", *outcome.exit_code, after);

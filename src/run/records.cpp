@@ -85,7 +85,7 @@ std::string user_name() {
     for (const char* variable : {"USER", "LOGNAME"}) {
         if (const char* name = std::getenv(variable); name && *name) return name;
     }
-    const std::string uid = std::to_string(::geteuid());
+    std::string uid = std::to_string(::geteuid());
     for (const auto& line : split(read_file("/etc/passwd").value_or(""), '\n')) {
         const auto name_end = line.find(':'); // name:x:uid:…; the password may be empty
         const auto uid_begin = name_end == std::string::npos ? name_end : line.find(':', name_end + 1);

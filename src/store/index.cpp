@@ -55,7 +55,7 @@ fs::path cache_directory() {
 
 // Empty: nowhere. Under POSTER_ASSUME_SHARED the cache counts as shared, too.
 fs::path place_for(const Store& store) {
-    const fs::path inside = store.dir() / "index.sqlite";
+    fs::path inside = store.dir() / "index.sqlite";
     if (!on_shared_file_system(store.dir()) && ::access(store.dir().c_str(), W_OK | X_OK) == 0 && is_writable(inside))
         return inside;
     const fs::path cache = cache_directory();
@@ -70,7 +70,7 @@ fs::path place_for(const Store& store) {
     if (failure) key = store.dir().native();
     // A home on a shared file system: SQLite's locks hold within one machine only, so that each gets a file of its own.
     if (on_shared_file_system(cache)) key += '\n' + host_name();
-    const fs::path file = cache / fmt::format("index-{}.sqlite", sha256_hex(key).substr(0, 16));
+    fs::path file = cache / fmt::format("index-{}.sqlite", sha256_hex(key).substr(0, 16));
     return is_writable(file) ? file : fs::path{};
 }
 

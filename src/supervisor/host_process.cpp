@@ -38,7 +38,8 @@ void HostProcess::start() {
     close_descriptors_except(kept);
     // Nobody's reader may wait for the end of a stream that this process holds open.
     int null = ::open("/dev/null", O_RDWR);
-    for (int fd : {0, 1, 2}) ::dup2(null, fd);
+    for (int fd : {0, 1, 2})
+        if (null >= 0) ::dup2(null, fd);
     if (null > 2) ::close(null);
     ::_exit(run_.host(std::move(theirs), sealed_.get(), page_));
 }

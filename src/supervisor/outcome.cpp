@@ -24,8 +24,7 @@ std::optional<Cause> cause_of(const SupervisorState& state) {
     return died_of_it || says_so ? state.last_signal : std::nullopt;
 }
 
-void judge_child(Outcome& outcome, const Observations& seen, const std::optional<Cause>& cause) {
-    int status = *seen.state.child_status;
+void judge_child(Outcome& outcome, int status, const Observations& seen, const std::optional<Cause>& cause) {
     if (WIFEXITED(status)) {
         outcome.exit_code = WEXITSTATUS(status);
         outcome.status = *outcome.exit_code == 0 ? Status::finished : Status::failed;
@@ -61,7 +60,7 @@ Outcome compose_outcome(const Observations& seen) {
         outcome.status = Status::failed;
         outcome.exit_code = seen.exec_error == ENOENT ? 127 : 126;
     } else if (seen.state.child_status) {
-        judge_child(outcome, seen, cause);
+        judge_child(outcome, *seen.state.child_status, seen, cause);
     } else {
         outcome.status = Status::killed; // before it began
     }

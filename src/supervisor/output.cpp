@@ -20,10 +20,10 @@ namespace poster {
 
 namespace {
 
-constexpr std::size_t kReadSize = 128 * 1024; // larger ones leave the processor's cache: slower, measured
-constexpr std::size_t kPipeSize = 1024 * 1024;
+constexpr std::size_t kReadSize = 128UL * 1024; // larger ones leave the processor's cache: slower, measured
+constexpr std::size_t kPipeSize = 1024UL * 1024;
 constexpr std::size_t kLeastRead = 4096; // what a terminal gives at a time
-constexpr std::size_t kSinkLimit = 1024 * 1024;
+constexpr std::size_t kSinkLimit = 1024UL * 1024;
 constexpr std::size_t kCarefulChunk = 4096; // POLLOUT promises this much without blocking
 
 bool same_open_file(int a, int b) {

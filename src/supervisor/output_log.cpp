@@ -21,7 +21,7 @@ using namespace std::chrono_literals;
 constexpr auto kCoalesce = 100ms;
 constexpr auto kRetryEvery = 10s;
 constexpr std::uint64_t kSyncedLog = 64 << 20;
-constexpr std::size_t kTailBytes = 16 * 1024;
+constexpr std::size_t kTailBytes = 16UL * 1024;
 
 } // namespace
 
