@@ -185,8 +185,7 @@ std::vector<pid_t> descendants(pid_t pid) {
     std::vector<pid_t> found;
     if (kernel_lists_children()) {
         append_children(pid, found);
-        for (std::size_t i = 0; i < found.size(); ++i) // grows meanwhile
-            append_children(found[i], found);
+        for (std::size_t next = 0; next < found.size();) append_children(found[next++], found);
         return found;
     }
     const auto children = children_by_parent();
@@ -195,7 +194,7 @@ std::vector<pid_t> descendants(pid_t pid) {
         for (auto entry = begin; entry != end; ++entry) found.push_back(entry->second);
     };
     append(pid);
-    for (std::size_t i = 0; i < found.size(); ++i) append(found[i]);
+    for (std::size_t next = 0; next < found.size();) append(found[next++]);
     return found;
 }
 

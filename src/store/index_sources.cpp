@@ -113,7 +113,7 @@ bool is_being_made(const fs::path& run_dir) {
 }
 
 DirectoryReader::DirectoryReader(const Store& store, const std::vector<std::string>& ids)
-    : store_(store), ids_(ids), batches_((ids.size() + kBatch - 1) / kBatch) {}
+    : store_(store), ids_(ids), count_((ids.size() + kBatch - 1) / kBatch) {}
 
 // Ends the threads also where `visit` throws; destroyed before they are joined.
 class DirectoryReader::Stop {
@@ -135,7 +135,7 @@ void DirectoryReader::read(const Visit& visit) {
     std::vector<std::jthread> threads;
     const Stop stop{*this};
     try {
-        const std::size_t count = batches_.size() < 2 ? 0 : std::min(kThreads, batches_.size());
+        const std::size_t count = count_ < 2 ? 0 : std::min(kThreads, count_);
         for (std::size_t i = 0; i < count; ++i) threads.emplace_back([this] { work(); });
     } catch (const std::system_error&) { // a limit on processes: with fewer, then, or alone
     }
@@ -143,7 +143,7 @@ void DirectoryReader::read(const Visit& visit) {
         for (const auto& id : ids_) visit(id, read_one(id));
         return;
     }
-    for (std::size_t i = 0; i < batches_.size(); ++i) {
+    for (std::size_t i = 0; i < count_; ++i) {
         const auto entries = take(i);
         for (std::size_t k = 0; k < entries.size(); ++k) visit(ids_[i * kBatch + k], entries[k]);
     }
@@ -164,7 +164,7 @@ void DirectoryReader::work() {
             std::unique_lock guard{mutex_};
             mine = next_++;
             changed_.wait(guard, [&] { return stopped_ || mine < taken_ + kAhead; });
-            if (stopped_ || mine >= batches_.size()) return;
+            if (stopped_ || mine >= count_) return;
         }
         Batch entries;
         const std::size_t end = std::min(ids_.size(), (mine + 1) * kBatch);
@@ -177,9 +177,9 @@ void DirectoryReader::work() {
 
 DirectoryReader::Batch DirectoryReader::take(std::size_t number) {
     std::unique_lock guard{mutex_};
-    changed_.wait(guard, [&] { return batches_[number].has_value(); });
-    Batch entries = std::move(*batches_[number]);
-    batches_[number].reset();
+    changed_.wait(guard, [&] { return batches_.contains(number); });
+    Batch entries = std::move(batches_[number]);
+    batches_.erase(number);
     taken_ = number + 1;
     changed_.notify_all();
     return entries;

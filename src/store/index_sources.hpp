@@ -62,7 +62,8 @@ private:
     const std::vector<std::string>& ids_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::vector<std::optional<Batch>> batches_; // read, and not yet taken
+    std::size_t count_;                    // of batches
+    std::map<std::size_t, Batch> batches_; // read, and not yet taken
     std::size_t next_ = 0, taken_ = 0;
     bool stopped_ = false;
 };
