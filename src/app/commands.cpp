@@ -47,10 +47,6 @@ ordered_json to_json(const Option& option, const Settings& settings, const Redac
             {"help", option.help}};
 }
 
-Redactor redactor_of(const Settings& settings) {
-    return Redactor(settings.list("capture.redact"), settings.list("capture.keep"));
-}
-
 // A line on stderr that redraws itself; nothing where stderr is no terminal.
 class ProgressBar {
 public:

@@ -16,10 +16,36 @@ struct RunArguments {
     std::vector<std::string> environment; // K=V
     std::optional<std::string> cwd, store, timeout, grace;
     bool quiet = false, verbose = false, dry_run = false;
+    // Several commands, further attempts
+    bool single = false, fail_fast = false, detach = false;
+    std::optional<std::size_t> jobs;
+    std::optional<std::string> file; // of commands; "-": stdin
+    std::vector<std::string> gpus;
+    std::size_t retries = 0;
+    std::optional<std::vector<Status>> retry_on;
+    std::optional<std::string> backoff;
+};
+struct ContinueArguments {
+    std::vector<std::string> runs, extra;
+    std::string group;
+    std::optional<std::string> store;
+    std::optional<std::size_t> jobs;
+    bool last_failed = false, force = false, detach = false, quiet = false;
+};
+struct RerunArguments {
+    std::string run = "last";
+    std::vector<std::string> extra;
+    std::optional<std::string> store;
+    bool edit = false, checkout = false, verify = false, detach = false, quiet = false;
+};
+struct DiffArguments {
+    std::string before, after;
+    std::optional<std::string> store;
+    bool json = false;
 };
 struct ListArguments {
     std::vector<std::string> statuses, tags;
-    std::string name;
+    std::string name, group;
     std::optional<std::string> since, store; // since: a duration ("2d") or a date
     std::optional<std::size_t> limit;        // default: 50 in a table, all with --json
     bool json = false;
@@ -47,6 +73,9 @@ struct PlainArguments {
 
 // Does not return where the child died of a signal that poster passes on by dying of it.
 int run_command(const RunArguments& arguments);
+int continue_runs(const ContinueArguments& arguments);
+int rerun(const RerunArguments& arguments);
+int show_differences(const DiffArguments& arguments);
 int list_runs(const ListArguments& arguments);
 int show_run(const ShowArguments& arguments);
 int show_logs(const LogsArguments& arguments);

@@ -210,6 +210,7 @@ int list_runs(const ListArguments& arguments) {
     filter.statuses = arguments.statuses;
     filter.tags = arguments.tags;
     filter.name = arguments.name;
+    filter.group = arguments.group;
     WallTime now = wall_now();
     if (arguments.since) filter.since = parse_since(*arguments.since, now);
     Reading reading = read_store(arguments.store);

@@ -22,6 +22,8 @@
 #include <records.hpp>
 #include <recovery.hpp>
 
+#include "queue.hpp"
+
 namespace poster {
 
 namespace {
@@ -171,6 +173,7 @@ void hand_over(const Workspace& workspace, std::vector<Abandoned>& runs, Millise
 } // namespace
 
 void recover_abandoned_runs(const Workspace& workspace, Milliseconds patience) {
+    settle_abandoned_queues(workspace.store);
     std::vector<Abandoned> rest;
     for (auto& run : claim_abandoned(workspace.store)) {
         try {

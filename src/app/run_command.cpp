@@ -1,9 +1,10 @@
-// `poster run`: from arguments to a spec, from the spec to a run directory, then the supervisor and its callback host.
+// `poster run`: from arguments to one or several specs, and from those to runs.
 
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstring>
+#include <iostream>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,27 +12,22 @@
 #include <clock.hpp>
 #include <error.hpp>
 #include <files.hpp>
-#include <host.hpp>
 #include <process.hpp>
-#include <records.hpp>
-#include <recovery.hpp>
-#include <redact.hpp>
 #include <registry.hpp>
+#include <run_id.hpp>
 #include <subprocess.hpp>
-#include <supervisor.hpp>
 #include <text.hpp>
 
 #include "commands.hpp"
-#include "recover.hpp"
-#include "workspace.hpp"
+#include "execute.hpp"
+#include "launch.hpp"
+#include "launcher.hpp"
+#include "split_commands.hpp"
+#include "table.hpp"
 
 namespace poster {
 
 namespace {
-
-using nlohmann::json;
-
-constexpr off_t kReserveBytes = 65'536;
 
 std::pair<std::string, std::string> parse_assignment(const std::string& word) {
     auto equals = word.find('=');
@@ -72,233 +68,93 @@ RunSpec make_spec(const RunArguments& arguments, const Workspace& workspace) {
     return spec;
 }
 
-Redactor redactor_of(const Settings& settings) {
-    return Redactor(settings.list("capture.redact"), settings.list("capture.keep"));
+// ---- several commands
+
+std::string read_commands(const std::string& file) {
+    if (file == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
+    auto text = read_file(file);
+    if (!text) throw UsageError(fmt::format("cannot read the commands in '{}'", printable(file)));
+    return *text;
 }
 
-// One attempt in the store: its directory, its two records, its lock.
-class Attempt {
-public:
-    Attempt(const Workspace& workspace, const RunSpec& spec) : workspace_(workspace), spec_(spec) {
-        const Store& store = workspace.store;
-        store.create();
-        WallTime now = wall_now();
-        run_.id = store.new_run(now);
-        run_.dir = store.run_dir(run_.id);
-        run_.store = store.dir();
-        run_.spec = spec;
-        run_.started_at = now;
-        make_directories(events_dir());
-        make_directories(files_dir());
-        lock_ = lock_attempt(run_.attempt_dir());
-        reserve_space();
-        run_record_ =
-            new_run_record(run_.id, spec, find_program(spec.argv.front(), spec.cwd), redactor_of(workspace.settings));
-        attempt_record_ = new_attempt_record(run_.attempt, spec);
-        write_json(run_.dir / "run.json", run_record_);
-        write_json(attempt_file(), attempt_record_);
-        store.announce(run_record_, attempt_record_);
-    }
-
-    const Run& run() const { return run_; }
-    int lock() const { return lock_.get(); }
-    fs::path events_dir() const { return run_.attempt_dir() / "events"; }
-    fs::path files_dir() const { return run_.dir / "files"; }
-
-    // docs/environment.md describes each.
-    std::vector<std::string> environment() const {
-        return {"POSTER_RUN_ID=" + run_.id,
-                "POSTER_RUN_NAME=" + spec_.name,
-                "POSTER_RUN_DIR=" + run_.dir.string(),
-                "POSTER_STORE_DIR=" + run_.store.string(),
-                "POSTER_ATTEMPT=" + std::to_string(run_.attempt),
-                "POSTER_EVENTS_DIR=" + events_dir().string(),
-                "POSTER_FILES_DIR=" + files_dir().string()};
-    }
-
-    void child_started(pid_t child) {
-        attempt_record_["child_pid"] = child;
-        attempt_record_["child_start_ticks"] = start_ticks(child).value_or(0);
-        store_record(false);
-    }
-
-    // Never throws: the child has lived, and poster must end as it did.
-    std::string record(Outcome& outcome, int exec_error) {
-        Redactor redactor = redactor_of(workspace_.settings);
-        outcome.error = redactor.text(outcome.error);
-        if (outcome.sender) outcome.sender->command = redactor.text(outcome.sender->command);
-        outcome.reason = exec_error == 0 ? describe(outcome, spec_.timeout)
-                                         : fmt::format("could not be started: {}: {}", spec_.argv.front(),
-                                                       std::strerror(exec_error));
-        outcome.ended_at = run_.started_at + outcome.duration; // by the clock that does not jump
-        put_outcome(attempt_record_, outcome);
-        reserve_.close();
-        store_record(outcome.duration > std::chrono::seconds(1));
-        workspace_.store.announce(run_record_, attempt_record_);
-        return attempt_record_.dump(-1, ' ', false, json::error_handler_t::replace);
-    }
-
-    void could_not_start(const std::string& why) {
-        Outcome outcome;
-        outcome.status = Status::failed;
-        outcome.exit_code = 125;
-        outcome.reason = "poster could not start it: " + why;
-        outcome.ended_at = wall_now();
-        put_outcome(attempt_record_, outcome);
-        store_record(false);
-        workspace_.store.announce(run_record_, attempt_record_);
-        workspace_.store.unmark_active(run_.id);
-    }
-
-private:
-    fs::path attempt_file() const { return run_.attempt_dir() / "attempt.json"; }
-
-    // A nameless file that is given back for the last record: a disk that is full by then still takes it.
-    void reserve_space() {
-        reserve_ = Fd(::open(run_.attempt_dir().c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600));
-        if (reserve_ && ::fallocate(reserve_.get(), 0, 0, kReserveBytes) != 0) reserve_.close();
-    }
-
-    void store_record(bool to_disk) {
-        try {
-            write_json(attempt_file(), attempt_record_, to_disk);
-        } catch (const std::exception& error) {
-            if (!warned_) say(fmt::format("warning: the run cannot be recorded: {}", error.what()));
-            warned_ = true;
-        }
-    }
-
-    const Workspace& workspace_;
-    const RunSpec& spec_;
-    Run run_;
-    Fd lock_, reserve_;
-    json run_record_, attempt_record_;
-    bool warned_ = false;
-};
-
-// The supervisor was killed: what its callback host does in its place.
-Outcome end_orphaned_run(const Workspace& workspace, const Run& run) {
-    auto file = run.attempt_dir() / "attempt.json";
-    json record = read_json(file).value_or(json::object());
-    if (auto outcome = outcome_from_json(record)) return *outcome;
-    pid_t child = record.value("child_pid", 0);
-    end_processes(run.id, child, run.spec.grace);
-    Outcome outcome;
-    outcome.status = Status::killed;
-    outcome.ended_at = wall_now();
-    outcome.duration = outcome.ended_at - run.started_at;
-    outcome.reason =
-        fmt::format("poster was killed after {}; it took the command with it", format_duration(outcome.duration));
-    put_outcome(record, outcome);
-    write_json(file, record, true);
-    workspace.store.announce(read_json(run.dir / "run.json").value_or(json::object()), record);
-    return outcome;
+std::vector<Words> commands_of(const RunArguments& arguments, const fs::path& cwd) {
+    if (arguments.file) return parse_command_lines(read_commands(*arguments.file), printable(*arguments.file));
+    if (arguments.single) return {arguments.command};
+    return split_commands(arguments.command,
+                          [&](const std::string& word) { return find_program(word, cwd).has_value(); });
 }
 
-// In a process of its own: neither this run's end nor its speed depends on it.
-void recover_others(const Workspace& workspace) {
-    if (workspace.store.active_runs().size() <= 1 || ::fork() != 0) return;
-    ::setsid();
-    ::close_range(3, ~0U, 0); // among them this run's lock
-    try {
-        recover_abandoned_runs(workspace);
-    } catch (const std::exception&) {
-        ::_exit(1); // the next command tries again
-    }
-    ::_exit(0);
+// With one name for all of them none could be called by it.
+std::string numbered(const std::string& name, std::size_t number, std::size_t count) {
+    if (name.empty() || count == 1) return name;
+    return fmt::format("{}-{:0{}}", name, number, fmt::formatted_size("{}", count));
 }
 
-int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_spec, SharedPage* page) {
-    recover_others(workspace); // here, while there is one thread
-    HostJob job;
-    job.run = run;
-    job.settings = workspace.settings;
-    job.link = std::move(link);
-    job.sealed_spec = sealed_spec;
-    job.page = page;
-    job.heartbeat = [&] { beat(run.attempt_dir()); };
-    job.end_orphaned_run = [&] { return end_orphaned_run(workspace, run); };
-    job.finished = [&](bool all_hooks_ended) {
-        if (all_hooks_ended) workspace.store.unmark_active(run.id);
-    };
-    return run_callback_host(std::move(job));
+std::vector<AttemptPlan> plans_of(const RunSpec& spec, const std::vector<Words>& commands, const std::string& group) {
+    std::vector<AttemptPlan> plans;
+    for (const auto& words : commands) {
+        AttemptPlan plan;
+        plan.spec = spec;
+        plan.spec.argv = words;
+        plan.spec.name = numbered(spec.name, plans.size() + 1, commands.size());
+        plan.spec.group = group;
+        plans.push_back(std::move(plan));
+    }
+    return plans;
 }
 
-int dry_run(RunSpec spec, const Workspace& workspace) {
-    Redactor redactor = redactor_of(workspace.settings);
-    std::string callbacks;
-    for (const auto* entry : registry()) {
-        Activation activation = activation_of(*entry, workspace.settings);
-        if (!activation.on) continue;
-        if (entry->hooks.prepare) entry->create(workspace.settings)->on_prepare(spec);
-        callbacks += fmt::format("  {:<16} {}\n", entry->name, activation.reason);
-    }
+LaunchOptions options_of(const RunArguments& arguments, std::size_t commands) {
+    LaunchOptions options;
+    // Who shares devices out wants them used at the same time.
+    std::size_t jobs = arguments.jobs.value_or(arguments.gpus.empty() ? 1 : arguments.gpus.size());
+    if (arguments.jobs && arguments.gpus.size() > 1 && commands > 1 && jobs > arguments.gpus.size())
+        throw UsageError(
+            fmt::format("--jobs {} wants {} GPUs, and --gpus names {}", jobs, jobs, arguments.gpus.size()));
+    options.jobs = int(std::min(jobs, std::max<std::size_t>(commands, 1)));
+    options.gpus = arguments.gpus;
+    options.fail_fast = arguments.fail_fast;
+    options.quiet = arguments.quiet;
+    options.verbose = arguments.verbose;
+    options.retries.most = int(arguments.retries);
+    if (arguments.retry_on) options.retries.on = *arguments.retry_on;
+    if (arguments.backoff) options.retries.backoff = parse_duration_option("--backoff", *arguments.backoff);
+    return options;
+}
+
+// ---- --dry-run
+
+std::string describe_spec(const RunSpec& spec, const Redactor& redactor) {
     std::string text = fmt::format("command:\n  {}\nworking directory:\n  {}\nenvironment changes:\n",
                                    shell_join(redactor.arguments(spec.argv)), spec.cwd.string());
     for (const auto& [name, value] : spec.environment)
         text += fmt::format("  {}={}\n", name, shell_quote(redactor.value(name, value)));
-    text += "  POSTER_RUN_ID, POSTER_RUN_DIR, POSTER_ATTEMPT … as docs/environment.md says\n";
+    return text + "  POSTER_RUN_ID, POSTER_RUN_DIR, POSTER_ATTEMPT … as docs/environment.md says\n";
+}
+
+int dry_run(std::vector<AttemptPlan> plans, const Workspace& workspace) {
+    std::string callbacks, text;
+    for (const auto* entry : registry()) {
+        Activation activation = activation_of(*entry, workspace.settings);
+        if (!activation.on) continue;
+        if (entry->hooks.prepare)
+            for (auto& plan : plans) entry->create(workspace.settings)->on_prepare(plan.spec);
+        callbacks += fmt::format("  {:<16} {}\n", entry->name, activation.reason);
+    }
+    for (const auto& plan : plans) text += describe_spec(plan.spec, redactor_of(workspace.settings));
     text += fmt::format("store:\n  {}\ncallbacks that are on:\n{}", workspace.store.dir().string(), callbacks);
     return write_all(STDOUT_FILENO, text) ? 0 : 1;
-}
-
-void announce_start(const RunArguments& arguments, const Run& run, const Settings& settings) {
-    if (arguments.quiet) return;
-    std::string label = run.spec.name.empty() ? run.id : fmt::format("{} ({})", run.id, run.spec.name);
-    say(fmt::format("run {}", label));
-    if (!arguments.verbose) return;
-    say(fmt::format("directory {}", run.dir.string()));
-    for (const auto* entry : registry()) {
-        Activation activation = activation_of(*entry, settings);
-        say(fmt::format("callback {} is {}: {}", entry->name, activation.on ? "on" : "off", activation.reason));
-    }
-}
-
-void announce_end(const RunArguments& arguments, const Run& run, const Ending& ending, bool started) {
-    if (arguments.quiet && started) return;
-    std::string line = fmt::format("run {} {}", run.id, ending.outcome.reason);
-    if (ending.outcome.log_truncated) line += "; its log is incomplete";
-    if (ending.cursor_mid_line) write_all(STDERR_FILENO, "\n");
-    say(line);
 }
 
 } // namespace
 
 int run_command(const RunArguments& arguments) {
-    if (arguments.dry_run) {
-        Workspace workspace = open_workspace(arguments.store);
-        return dry_run(make_spec(arguments, workspace), workspace);
-    }
-    Supervisor supervisor;
     Workspace workspace = open_workspace(arguments.store);
     RunSpec spec = make_spec(arguments, workspace);
-    Attempt attempt(workspace, spec);
-    announce_start(arguments, attempt.run(), workspace.settings);
-
-    bool started = true;
-    SupervisedRun supervised;
-    supervised.spec = spec;
-    supervised.attempt_dir = attempt.run().attempt_dir();
-    supervised.environment = attempt.environment();
-    supervised.prepares = any_callback_prepares(workspace.settings);
-    supervised.host_keeps = {attempt.lock()};
-    supervised.host = [&](Fd link, int sealed_spec, SharedPage* page) {
-        return host_main(workspace, attempt.run(), std::move(link), sealed_spec, page);
-    };
-    supervised.parse_spec = [](const std::string& text) { return spec_from_json(json::parse(text)); };
-    supervised.child_started = [&](pid_t child) { attempt.child_started(child); };
-    supervised.record_outcome = [&](Outcome& outcome, int exec_error) {
-        started = exec_error == 0;
-        return attempt.record(outcome, exec_error);
-    };
-    try {
-        Ending ending = supervisor.supervise(supervised);
-        announce_end(arguments, attempt.run(), ending, started);
-        supervisor.end(ending);
-    } catch (const Error& error) {
-        attempt.could_not_start(error.what());
-        throw;
-    }
+    auto commands = commands_of(arguments, spec.cwd.empty() ? workspace.cwd : spec.cwd);
+    if (arguments.dry_run) return dry_run(plans_of(spec, commands, ""), workspace);
+    LaunchOptions options = options_of(arguments, commands.size());
+    std::string group = commands.size() > 1 ? new_run_id(wall_now()) : "";
+    execute_plans(workspace, plans_of(spec, commands, group), options, arguments.detach);
 }
 
 } // namespace poster

@@ -14,6 +14,7 @@
 #include <clock.hpp>
 #include <error.hpp>
 #include <files.hpp>
+#include <orders.hpp>
 #include <process.hpp>
 #include <records.hpp>
 
@@ -28,7 +29,6 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr int kKillOrder = 0x4b494c4c; // "KILL": the supervisor ends the tree at once when SIGTERM carries this
 constexpr auto kPoll = 20ms;
 constexpr auto kRecoverEvery = 1s;
 constexpr auto kBeyondGrace = 10s;

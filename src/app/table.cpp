@@ -55,20 +55,24 @@ std::string padded(const std::string& text, std::size_t width, bool right) {
 
 } // namespace
 
-Terminal stdout_terminal() {
+Terminal terminal_on(int fd) {
     Terminal terminal;
-    terminal.is_terminal = ::isatty(STDOUT_FILENO) == 1;
+    terminal.is_terminal = ::isatty(fd) == 1;
     if (!terminal.is_terminal) return terminal;
     const char* no_colour = std::getenv("NO_COLOR");
     const char* kind = std::getenv("TERM");
     terminal.colour =
         (no_colour == nullptr || *no_colour == '\0') && (kind == nullptr || std::string_view(kind) != "dumb");
     winsize size{};
-    if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         terminal.width = size.ws_col;
     else
         terminal.width = columns_variable().value_or(kUsualWidth);
     return terminal;
+}
+
+Terminal stdout_terminal() {
+    return terminal_on(STDOUT_FILENO);
 }
 
 std::string paint(std::string_view text, Colour colour, const Terminal& terminal) {

@@ -19,6 +19,7 @@ struct Terminal {
     std::optional<std::size_t> width; // none: nothing is cut
 };
 
+Terminal terminal_on(int fd);
 Terminal stdout_terminal();
 std::string paint(std::string_view text, Colour colour, const Terminal& terminal);
 Colour colour_of(Status status);

@@ -86,4 +86,8 @@ Workspace open_workspace(const std::optional<std::string>& store_flag) {
     return {cwd, std::move(settings), Store{dir}};
 }
 
+Redactor redactor_of(const Settings& settings) {
+    return Redactor(settings.list("capture.redact"), settings.list("capture.keep"));
+}
+
 } // namespace poster

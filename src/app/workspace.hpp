@@ -6,6 +6,7 @@
 #include <string>
 
 #include <poster/settings.hpp>
+#include <redact.hpp>
 #include <store.hpp>
 
 namespace poster {
@@ -18,5 +19,7 @@ struct Workspace {
 
 // `store_flag`: --store. Throws UsageError for bad settings.
 Workspace open_workspace(const std::optional<std::string>& store_flag);
+
+Redactor redactor_of(const Settings& settings);
 
 } // namespace poster

@@ -21,6 +21,15 @@ constexpr std::array kRunOptions{
     kStore,
     OptionText{"--timeout", "DURATION", "end the command after this time: 90, 30s, 15m, 1h30m, 2d; 0: no limit"},
     OptionText{"--grace", "DURATION", "time between SIGTERM and SIGKILL when the run is ended (default: 10s)"},
+    OptionText{"-j,--jobs", "N", "of several commands, run so many at once (default: one after the other)"},
+    OptionText{"--fail-fast", "", "of several commands, end all when one has failed"},
+    OptionText{"--single", "", "take the whole line as one command"},
+    OptionText{"-f,--file", "FILE", "run the commands in this file, one a line; -: stdin"},
+    OptionText{"--gpus", "LIST", "CUDA_VISIBLE_DEVICES, shared out among the runs that run at once: 0,1,2,3"},
+    OptionText{"--retries", "N", "when the command fails, make up to N further attempts"},
+    OptionText{"--retry-on", "LIST", "the outcomes that are tried again (default: failed,killed,lost)"},
+    OptionText{"--backoff", "DURATION", "wait so long before the next attempt"},
+    OptionText{"-d,--detach", "", "run in the background, also when the terminal is gone; print the run's id"},
     OptionText{"-q,--quiet", "", "say nothing but errors"},
     OptionText{"-v,--verbose", "", "say more: the run's directory, the callbacks"},
     OptionText{"--dry-run", "", "show the command, the environment changes and the callbacks that are on; run nothing"},
@@ -30,13 +39,53 @@ constexpr std::array kRunExamples{
     ExampleText{"poster run python train.py --lr 0.1", "run a training as an experiment"},
     ExampleText{"poster run -n baseline -t cifar ./train.sh", "with a name and a tag"},
     ExampleText{"poster run --timeout 2h --env OMP_NUM_THREADS=4 make all", "with a time limit and a variable"},
+    ExampleText{"poster run -j 2 python a.py lr=1 \\ python a.py lr=2 \\ python a.py lr=3", "several, two at once"},
+    ExampleText{"poster run --retries 3 --backoff 10s python train.py", "with further attempts when it fails"},
     ExampleText{"poster run --dry-run python train.py", "see what would be run"},
+};
+
+constexpr std::array kRerunOptions{
+    OptionText{"--edit", "", "edit the command first, in $VISUAL or $EDITOR"},
+    OptionText{"--checkout", "", "with the code as it was, in a git worktree of the new run"},
+    OptionText{"--verify", "", "compare status, saved files and last metrics with the original's; 1 where they differ"},
+    OptionText{"-d,--detach", "", "run in the background; print the run's id"},
+    OptionText{"-q,--quiet", "", "say nothing but errors"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kRerunExamples{
+    ExampleText{"poster rerun last", "the last run once more"},
+    ExampleText{"poster rerun k7qd -- lr=0.3 --seed 2", "with other arguments"},
+    ExampleText{"poster rerun k7qd --checkout --verify", "the same code, and is the result the same?"},
+};
+
+constexpr std::array kContinueOptions{
+    OptionText{"--last-failed", "", "the newest run that did not finish"},
+    OptionText{"--group", "GROUP", "every run of a multirun that has not finished"},
+    OptionText{"--force", "", "also a run that has finished, or that another host may still be running"},
+    OptionText{"-j,--jobs", "N", "of several runs, so many at once"},
+    OptionText{"-d,--detach", "", "run in the background; print the run's id"},
+    OptionText{"-q,--quiet", "", "say nothing but errors"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kContinueExamples{
+    ExampleText{"poster continue k7qd", "its next attempt, in the same directory"},
+    ExampleText{"poster continue --last-failed -- --resume", "with one more argument"},
+    ExampleText{"poster continue --group 20261124-031142-5amk -j 2", "what is left of a multirun"},
+};
+
+constexpr std::array kDiffOptions{kStore, kJson, kHelp};
+constexpr std::array kDiffExamples{
+    ExampleText{"poster diff last~1 last", "the last two runs"},
+    ExampleText{"poster diff baseline k7qd --json", "for scripts"},
 };
 
 constexpr std::array kListOptions{
     OptionText{"--status", "STATUS", "runs with this status only; may be given several times: any of them"},
     OptionText{"--tag", "TAG", "runs with this tag only; may be given several times: all of them"},
     OptionText{"--name", "PATTERN", "runs whose name matches, such as 'base*'"},
+    OptionText{"--group", "GROUP", "the runs of one multirun"},
     OptionText{"--since", "WHEN", "runs started since then: 2d, 12h, 2026-11-20, '2026-11-20 14:00'"},
     OptionText{"--limit", "N", "at most so many runs, 0: all (default: 50, with --json all)"},
     kStore,
@@ -110,6 +159,20 @@ constexpr std::array kCommands{
         "use and how it ended. poster's own options come before the command; from the first word of the command "
         "on everything belongs to the command. poster exits as the command does.",
         kRunOptions, kRunExamples},
+    CommandText{
+        "rerun", "[OPTION]… [RUN] [-- ARGUMENT…]", "Run the command of a run again, as a new run",
+        "Makes a new run with the command line, working directory, name, tags and environment changes of RUN, and says "
+        "first what differs from then. ARGUMENTs are added: key=value and --option value take the place of the same "
+        "key or option, everything else is appended.",
+        kRerunOptions, kRerunExamples},
+    CommandText{
+        "continue", "[OPTION]… [RUN…] [-- ARGUMENT…]", "Take up a run again that did not finish",
+        "Makes the next attempt of a run: the same id and directory, with POSTER_RESUMED=1 and POSTER_ATTEMPT in the "
+        "environment of the command. ARGUMENTs are added as by rerun; so are those of the setting continue.append.",
+        kContinueOptions, kContinueExamples},
+    CommandText{"diff", "[OPTION]… RUN RUN", "Show what differs between two runs",
+                "Compares two runs: command line, config, code, environment, packages, host and outcome.", kDiffOptions,
+                kDiffExamples},
     CommandText{"ls", "[OPTION]…", "List runs, newest first", "Lists the runs of the store, newest first.",
                 kListOptions, kListExamples},
     CommandText{

@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
     } catch (const std::exception& error) {
         poster::say(std::string("internal error: ") + error.what());
     }
-    const bool launches = argc > 1 && std::string_view(argv[1]) == "run";
+    const std::string_view command = argc > 1 ? argv[1] : "";
+    const bool launches = command == "run" || command == "rerun" || command == "continue";
     return launches ? kLauncherFailed : kFailed;
 }

@@ -165,6 +165,12 @@ std::string check_status(const std::string& word) {
                      near.empty() ? "it is one of " + all : fmt::format("did you mean '{}'?", near));
 }
 
+Words check_list(std::string_view option, const std::string& word) {
+    Words items = split(word, ',');
+    if (items.empty()) throw UsageError(fmt::format("{} wants a list such as 0,1", option));
+    return items;
+}
+
 std::string check_assignment(const std::string& word) {
     auto equals = word.find('=');
     if (equals == std::string::npos || equals == 0)
@@ -219,15 +225,103 @@ Command parse_run(const Words& words) {
             check_duration("--grace", word);
             arguments.grace = word;
         });
+        form.value("--jobs", [&](const std::string& word) { arguments.jobs = check_number("--jobs", word, 1); });
+        form.flag("--fail-fast", arguments.fail_fast);
+        form.flag("--single", arguments.single);
+        form.text("--file", arguments.file);
+        form.value("--gpus", [&](const std::string& word) { arguments.gpus = check_list("--gpus", word); });
+        form.value("--retries",
+                   [&](const std::string& word) { arguments.retries = check_number("--retries", word, 0); });
+        form.value("--retry-on", [&](const std::string& word) {
+            arguments.retry_on.emplace();
+            for (const auto& status : check_list("--retry-on", word))
+                arguments.retry_on->push_back(*status_from(check_status(status)));
+        });
+        form.value("--backoff", [&](const std::string& word) {
+            check_duration("--backoff", word);
+            arguments.backoff = word;
+        });
+        form.flag("--detach", arguments.detach);
         form.flag("--quiet", arguments.quiet);
         form.flag("--verbose", arguments.verbose);
         form.flag("--dry-run", arguments.dry_run);
         form.read({words.begin(), words.begin() + std::ptrdiff_t(front)});
         if (form.wants_help()) return form.help();
     }
-    if (arguments.command.empty() || arguments.command.front().empty())
+    if (arguments.file && !arguments.command.empty())
+        throw UsageError("--file and a command exclude each other", "the commands stand in the file");
+    if (!arguments.file && (arguments.command.empty() || arguments.command.front().empty()))
         throw UsageError("no command to run",
                          fmt::format("usage: {}\nfor example: {}", usage_of(run), run.examples.front().command));
+    return arguments;
+}
+
+// The words behind `--` are the command's.
+Words split_off_extra(Words& words) {
+    auto dashes = std::find(words.begin(), words.end(), "--");
+    if (dashes == words.end()) return {};
+    Words extra(dashes + 1, words.end());
+    words.erase(dashes, words.end());
+    return extra;
+}
+
+void refuse_stray_arguments(const Form& form, const Words& rest, std::size_t most) {
+    if (rest.size() > most)
+        throw UsageError(
+            fmt::format("poster {} does not know what to do with '{}'", form.command().name, printable(rest[most])),
+            "what is for the command comes after `--`");
+}
+
+Command parse_rerun(Words words) {
+    RerunArguments arguments;
+    arguments.extra = split_off_extra(words);
+    Form form("rerun");
+    form.flag("--edit", arguments.edit);
+    form.flag("--checkout", arguments.checkout);
+    form.flag("--verify", arguments.verify);
+    form.flag("--detach", arguments.detach);
+    form.flag("--quiet", arguments.quiet);
+    form.store(arguments.store);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    refuse_stray_arguments(form, rest, 1);
+    if (arguments.verify && arguments.detach)
+        throw UsageError("--verify and --detach exclude each other", "the comparison is made when the run has ended");
+    if (!rest.empty()) arguments.run = rest.front();
+    return arguments;
+}
+
+Command parse_continue(Words words) {
+    ContinueArguments arguments;
+    arguments.extra = split_off_extra(words);
+    Form form("continue");
+    form.flag("--last-failed", arguments.last_failed);
+    form.text("--group", arguments.group);
+    form.flag("--force", arguments.force);
+    form.value("--jobs", [&](const std::string& word) { arguments.jobs = check_number("--jobs", word, 1); });
+    form.flag("--detach", arguments.detach);
+    form.flag("--quiet", arguments.quiet);
+    form.store(arguments.store);
+    arguments.runs = form.read(words);
+    if (form.wants_help()) return form.help();
+    bool chosen = arguments.last_failed || !arguments.group.empty();
+    if (chosen && (!arguments.runs.empty() || (arguments.last_failed && !arguments.group.empty())))
+        throw UsageError("runs, --last-failed and --group exclude each other", "usage: " + usage_of(form.command()));
+    if (!chosen && arguments.runs.empty()) arguments.runs = {"last"};
+    return arguments;
+}
+
+Command parse_diff(const Words& words) {
+    DiffArguments arguments;
+    Form form("diff");
+    form.store(arguments.store);
+    form.flag("--json", arguments.json);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    refuse_words(form, rest, 2);
+    if (rest.size() != 2) throw UsageError("two runs are compared", "usage: " + usage_of(form.command()));
+    arguments.before = rest[0];
+    arguments.after = rest[1];
     return arguments;
 }
 
@@ -237,6 +331,7 @@ Command parse_ls(const Words& words) {
     form.value("--status", [&](const std::string& word) { arguments.statuses.push_back(check_status(word)); });
     form.list("--tag", arguments.tags);
     form.text("--name", arguments.name);
+    form.text("--group", arguments.group);
     form.text("--since", arguments.since);
     form.value("--limit", [&](const std::string& word) { arguments.limit = check_number("--limit", word, 0); });
     form.store(arguments.store);
@@ -340,6 +435,9 @@ Command parse(const Words& words) {
     const std::string& name = words.front();
     Words rest(words.begin() + 1, words.end());
     if (name == "run") return parse_run(rest);
+    if (name == "rerun") return parse_rerun(rest);
+    if (name == "continue") return parse_continue(rest);
+    if (name == "diff") return parse_diff(rest);
     if (name == "ls") return parse_ls(rest);
     if (name == "show") return parse_show(rest);
     if (name == "logs") return parse_logs(rest);
@@ -358,6 +456,9 @@ namespace {
 
 struct Execute {
     int operator()(const RunArguments& arguments) const { return run_command(arguments); }
+    int operator()(const RerunArguments& arguments) const { return rerun(arguments); }
+    int operator()(const ContinueArguments& arguments) const { return continue_runs(arguments); }
+    int operator()(const DiffArguments& arguments) const { return show_differences(arguments); }
     int operator()(const ListArguments& arguments) const { return list_runs(arguments); }
     int operator()(const ShowArguments& arguments) const { return show_run(arguments); }
     int operator()(const LogsArguments& arguments) const { return show_logs(arguments); }

@@ -17,8 +17,8 @@ struct PlainCommand {
 struct TextCommand {
     std::string text;
 };
-using Command =
-    std::variant<RunArguments, ListArguments, ShowArguments, LogsArguments, StopArguments, PlainCommand, TextCommand>;
+using Command = std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, ListArguments,
+                             ShowArguments, LogsArguments, StopArguments, PlainCommand, TextCommand>;
 
 // `words` without the program's name. Throws UsageError; touches nothing.
 Command parse(const std::vector<std::string>& words);

@@ -136,6 +136,44 @@ std::string shell_join(const std::vector<std::string>& words) {
     return line;
 }
 
+std::optional<std::vector<std::string>> shell_split(std::string_view line) {
+    std::vector<std::string> words;
+    std::string word;
+    bool begun = false; // also by '' alone
+    char quote = '\0';
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const char c = line[i];
+        const bool escapes = c == '\\' && quote != '\'';
+        if (escapes && i + 1 == line.size()) return std::nullopt;
+        if (escapes) {
+            const char next = line[++i];
+            // Between double quotes a backslash is itself, unless what follows would mean something.
+            if (quote == '"' && std::string_view("\"\\$`").find(next) == std::string_view::npos) word += c;
+            word += next;
+            begun = true;
+        } else if (quote != '\0') {
+            if (c == quote)
+                quote = '\0';
+            else
+                word += c;
+        } else if (c == '\'' || c == '"') {
+            quote = c;
+            begun = true;
+        } else if (c == ' ' || c == '\t') {
+            if (begun) words.push_back(std::exchange(word, {}));
+            begun = false;
+        } else if (c == '#' && !begun) {
+            break;
+        } else {
+            word += c;
+            begun = true;
+        }
+    }
+    if (quote != '\0') return std::nullopt;
+    if (begun) words.push_back(std::move(word));
+    return words;
+}
+
 std::string closest(std::string_view word, const std::vector<std::string>& candidates) {
     std::size_t best = std::max<std::size_t>(1, (word.size() + 1) / 3) + 1;
     std::string found;

@@ -11,6 +11,9 @@ namespace poster {
 
 std::string shell_quote(std::string_view word); // as a POSIX shell would need it typed
 std::string shell_join(const std::vector<std::string>& words);
+// The words of one line as a POSIX shell splits and unquotes them, `#` beginning a comment; nothing is expanded.
+// nullopt: a quote is left open, or a backslash ends the line.
+std::optional<std::vector<std::string>> shell_split(std::string_view line);
 std::string closest(std::string_view word, const std::vector<std::string>& candidates); // "" when none is near
 std::string format_bytes(std::uint64_t bytes);                                          // "3.4 GB" (powers of 1000)
 std::size_t display_width(std::string_view utf8);                                       // terminal columns

@@ -231,6 +231,8 @@ const std::vector<Option>& core_options() {
         {"capture.keep", OptionType::list, "", "names whose values stay readable (globs)"},
         {"capture.untracked_limit", OptionType::integer, "10000000",
          "bytes of untracked files kept with a run, in all"},
+        {"continue.append", OptionType::list, "",
+         "words that `poster continue` adds to the command; {run_dir}, {run_id} and {attempt} are filled in"},
         {"ls.limit", OptionType::integer, "50", "how many runs `poster ls` shows"},
     };
     return options;

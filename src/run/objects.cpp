@@ -39,7 +39,10 @@ void store_object(const fs::path& store, std::string_view content, const fs::pat
         replace_file(object, content);
     }
     if (::link(object.c_str(), path.c_str()) == 0) return;
-    if (errno == EEXIST) throw_errno("create " + path.native(), EEXIST);
+    if (errno == EEXIST) { // of an attempt before
+        ::unlink(path.c_str());
+        if (::link(object.c_str(), path.c_str()) == 0) return;
+    }
     write_new_file(path, content); // no hard links here, or as many as an inode may have
 }
 

@@ -7,8 +7,9 @@
 
 namespace poster {
 
-// Makes `path` (which must not exist) a hard link to the object of this content, creating the object when it is new;
-// a plain file where the file system has no hard links. 0600. Throws Error.
+// Makes `path` a hard link to the object of this content, creating the object when it is new;
+// a plain file where the file system has no hard links. 0600. What
+// stood there before, of an earlier attempt, is replaced. Throws Error.
 void store_object(const std::filesystem::path& store, std::string_view content, const std::filesystem::path& path);
 
 } // namespace poster

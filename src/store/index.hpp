@@ -33,6 +33,7 @@ struct RunRow {
 struct RunFilter {
     std::vector<std::string> statuses{}, tags{}; // any of the statuses, all of the tags
     std::string name{};                          // glob
+    std::string group{}, parent{};               // exactly; empty: any
     std::optional<WallTime> since{};             // started since
     std::size_t limit = 0;                       // 0: all; newest first
 };

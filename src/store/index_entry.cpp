@@ -132,7 +132,7 @@ void put_attempt(IndexEntry& entry, const Record& attempt) {
     if (number.is_number_integer()) entry.attempt = number.get<std::int64_t>();
     entry.status = text_in(attempt("status"));
     if (const std::string host = text_in(attempt("host")); !host.empty()) entry.host = host;
-    entry.started_at = time_in(attempt("started_at"));
+    if (const auto started = time_in(attempt("started_at"))) entry.started_at = started;
     entry.ended_at = time_in(attempt("ended_at"));
     if (duration.is_number()) entry.duration_s = duration.get<double>();
     if (exit_code.is_number_integer()) entry.exit_code = exit_code.get<std::int64_t>();
@@ -182,13 +182,14 @@ std::optional<IndexEntry> entry_of_line(std::string_view line) {
 std::optional<IndexEntry> entry_of_directory(const fs::path& run_dir) {
     const auto run_text = read_record(run_dir / "run.json");
     if (!run_text) return {};
-    const Members run{*run_text, {"name", "tags", "note", "group", "parent", "cwd", "argv", "host"}};
+    const Members run{*run_text, {"name", "tags", "note", "group", "parent", "cwd", "argv", "host", "created_at"}};
     if (!run.whole()) return {};
     IndexEntry entry;
     put_spec(entry, [&](const char* key) { return run.at(key); });
     entry.id = run_dir.filename().native(); // the truth, also where a directory was copied
     entry.host = text_in(run.at("host"));
     entry.status = "queued";
+    entry.started_at = time_in(run.at("created_at")); // so that it stands among the newest
     for (int number = newest_attempt_of(run_dir); number > 0; --number) {
         const auto text = read_record(run_dir / "attempts" / std::to_string(number) / "attempt.json");
         if (!text) continue; // being made, or its poster died while making it

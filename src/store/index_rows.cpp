@@ -78,6 +78,7 @@ RunRow row_of(const Statement& row, const Store& store) {
     if (!row.is_null(14)) run.exit_code = int(row.number(14));
     run.signal = row.text(15);
     run.reason = row.text(16);
+    if (run.status == Status::queued) run.started_at.reset(); // it is when it was made
     run.dir = store.run_dir(run.id).native();
     return run;
 }
@@ -155,6 +156,8 @@ Condition condition_of(const RunFilter& filter) {
     for (const auto& tag : filter.tags)
         condition.add("tags <> '[]' AND EXISTS(SELECT 1 FROM json_each(runs.tags) WHERE value = ?)", {tag});
     if (!filter.name.empty()) condition.add("name <> '' AND name GLOB ?", {sqlite_glob(filter.name)});
+    if (!filter.group.empty()) condition.add("run_group = ?", {filter.group});
+    if (!filter.parent.empty()) condition.add("parent = ?", {filter.parent});
     if (filter.since) condition.add(fmt::format("started_at >= {}", filter.since->time_since_epoch().count()));
     return condition;
 }

@@ -105,12 +105,15 @@ void Store::create() const {
 }
 
 std::string Store::new_run(WallTime now) const {
+    std::string id = new_queued_run(now);
+    mark_active(id);
+    return id;
+}
+
+std::string Store::new_queued_run(WallTime now) const {
     for (int i = 0; i < kMostTries; ++i) {
         std::string id = new_run_id(now);
-        if (::mkdir(run_dir(id).c_str(), kDirectoryMode) == 0) {
-            mark_active(id);
-            return id;
-        }
+        if (::mkdir(run_dir(id).c_str(), kDirectoryMode) == 0) return id;
         if (errno == ENOENT && i == 0) {
             create();
         } else if (errno != EEXIST) {

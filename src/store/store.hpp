@@ -37,6 +37,7 @@ public:
 
     // Picks an id that no run has (mkdir decides), makes its directory and marks it active. Throws Error.
     std::string new_run(WallTime now) const;
+    std::string new_queued_run(WallTime now) const; // the same, not active yet
     void mark_active(const std::string& id) const;
     void unmark_active(const std::string& id) const noexcept;
     std::vector<std::string> active_runs() const;

@@ -15,18 +15,6 @@ namespace poster {
 
 namespace {
 
-std::vector<int> open_descriptors() {
-    std::vector<int> found;
-    DIR* dir = ::opendir("/proc/self/fd");
-    if (dir == nullptr) return found;
-    while (const dirent* entry = ::readdir(dir)) {
-        int fd = std::atoi(entry->d_name);
-        if (fd >= 3 && fd != ::dirfd(dir)) found.push_back(fd);
-    }
-    ::closedir(dir);
-    return found;
-}
-
 sigset_t handled_signals() {
     sigset_t set;
     ::sigfillset(&set);
@@ -62,6 +50,18 @@ Supervisor::Callers::Callers() {
     signal_fd = Fd(check_syscall("open a signal descriptor", ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)));
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     terminal = Fd(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+}
+
+std::vector<int> open_descriptors() {
+    std::vector<int> found;
+    DIR* dir = ::opendir("/proc/self/fd");
+    if (dir == nullptr) return found;
+    while (const dirent* entry = ::readdir(dir)) {
+        int fd = std::atoi(entry->d_name);
+        if (fd >= 3 && fd != ::dirfd(dir)) found.push_back(fd);
+    }
+    ::closedir(dir);
+    return found;
 }
 
 void close_descriptors_except(std::vector<int> kept) {

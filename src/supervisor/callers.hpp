@@ -22,6 +22,7 @@ struct Supervisor::Callers {
     Fd terminal; // /dev/tty
 };
 
-void close_descriptors_except(std::vector<int> kept); // all from 3 up
+std::vector<int> open_descriptors();                  // all from 3 up
+void close_descriptors_except(std::vector<int> kept); // of these
 
 } // namespace poster

@@ -12,6 +12,7 @@ using Verb = Action::Verb;
 
 constexpr auto kCanaryPatience = 1s; // it answers within milliseconds, unless the machine or its disk hangs
 constexpr auto kCanaryMemory = 200ms;
+constexpr auto kRelayWindow = 1s;
 constexpr auto kInterruptWindow = 3s;
 constexpr auto kRekillEvery = 500ms;
 constexpr auto kDrainQuiet = 400ms;
@@ -81,6 +82,7 @@ private:
         if (s_.phase == Phase::finalising) return hurry_if_asked_again(input.number);
         if (input.source == SignalSource::kill_order) return end_at_once(input);
         if (input.source == SignalSource::kernel && s_.shares_terminal) return on_terminal_signal(input);
+        if (input.source == SignalSource::relay) return on_relayed(input);
         if (s_.shares_terminal && s_.canary_alive) return await_canary(input);
         pass_on(input.number, input.sender);
     }
@@ -99,6 +101,14 @@ private:
         if (s_.interrupts.size() < 3) return;
         if (child_lives(s_)) act(Verb::forward, SIGTERM);
         begin_ending({SIGINT, true, false, {}});
+    }
+
+    // The whole group may have been sent it: then it has come here by itself as well.
+    void on_relayed(const Input& input) {
+        auto is_same = [&](const PendingSignal& it) { return it.signal == input.number; };
+        bool waits = std::any_of(s_.pending.begin(), s_.pending.end(), is_same);
+        bool has_it = s_.last_noted && is_same(*s_.last_noted) && now_ - s_.last_noted->forward_at < kRelayWindow;
+        if (!waits && !has_it) pass_on(input.number, input.sender);
     }
 
     void await_canary(const Input& input) {
@@ -159,6 +169,7 @@ private:
 
     // The child has the signal; what does it mean for the run?
     void note(int signal, const Sender& sender) {
+        s_.last_noted = PendingSignal{signal, sender, now_, 0};
         Cause cause{signal, false, false, sender};
         if (worth_remembering(signal)) s_.last_signal = cause;
         if (asks_to_end(signal)) begin_ending(cause);

@@ -21,9 +21,10 @@ using MonoTime = std::chrono::steady_clock::time_point;
 enum class Phase { starting, running, stopped, terminating, sweeping, draining, finalising, done };
 
 enum class SignalSource {
-    kernel,    // typed at the terminal, or the terminal went away
-    process,   // kill(2) and its kin
-    kill_order // `poster stop --kill`
+    kernel,     // typed at the terminal, or the terminal went away
+    process,    // kill(2) and its kin
+    kill_order, // `poster stop --kill`
+    relay       // the launcher of a multirun passes on what it was sent; the group may have been sent it, too
 };
 
 // Why the run is being ended, in the order of arrival: the first one stands.
@@ -49,9 +50,10 @@ struct SupervisorState {
     bool canary_alive = false;
     Milliseconds grace{10'000};
     // What has happened
-    std::optional<Cause> cause;       // a request to end
-    std::optional<Cause> last_signal; // the last INT, QUIT … that was passed on but asks for nothing by itself
-    std::optional<int> child_status;  // wait status
+    std::optional<Cause> cause;              // a request to end
+    std::optional<Cause> last_signal;        // the last INT, QUIT … that was passed on but asks for nothing by itself
+    std::optional<PendingSignal> last_noted; // the last signal that the child has; its forward_at: when
+    std::optional<int> child_status;         // wait status
     bool streams_open = true;
     bool tree_killed = false;
     std::vector<MonoTime> interrupts; // typed Ctrl-C of the last 3 s

@@ -30,6 +30,10 @@ void set_environment(const ChildPlan& plan) {
     for (const auto& [name, value] : plan.spec.environment) ::setenv(name.c_str(), value.c_str(), 1);
     for (const auto& assignment : plan.environment) {
         auto equals = assignment.find('=');
+        if (equals == std::string::npos) {
+            ::unsetenv(assignment.c_str());
+            continue;
+        }
         ::setenv(assignment.substr(0, equals).c_str(), assignment.substr(equals + 1).c_str(), 1);
     }
 }

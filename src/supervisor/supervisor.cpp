@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <error.hpp>
+#include <orders.hpp>
 #include <process.hpp>
 
 #include "callers.hpp"
@@ -29,7 +30,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr int kKillOrder = 0x4b494c4c; // the value `poster stop --kill` sends with SIGTERM
 constexpr auto kPrepareLimit = 30s;
 constexpr auto kLookForTree = 50ms; // no signal tells of a grandchild's end
 constexpr auto kNoticeStop = 500ms; // how exactly the time poster itself was stopped is told from a deadline
@@ -38,8 +38,9 @@ constexpr int kLastWordsTimeout = 1000;
 
 SignalSource source_of(const signalfd_siginfo& info) {
     if (info.ssi_code > 0) return SignalSource::kernel;
-    bool order = info.ssi_signo == SIGTERM && info.ssi_code == SI_QUEUE && info.ssi_int == kKillOrder;
-    return order ? SignalSource::kill_order : SignalSource::process;
+    if (info.ssi_code != SI_QUEUE) return SignalSource::process;
+    if (info.ssi_signo == SIGTERM && info.ssi_int == kKillOrder) return SignalSource::kill_order;
+    return info.ssi_int == kRelayOrder ? SignalSource::relay : SignalSource::process;
 }
 
 // The loop that turns the world into inputs and carries actions out, from the fork of the child to its end.
@@ -404,7 +405,9 @@ private:
 
 } // namespace
 
-Supervisor::Supervisor() : callers_(std::make_unique<Callers>()) {}
+Supervisor::Supervisor(const sigset_t* mask) : callers_(std::make_unique<Callers>()) {
+    if (mask != nullptr) callers_->signals.mask = *mask;
+}
 Supervisor::~Supervisor() = default;
 
 Ending Supervisor::supervise(const SupervisedRun& run) {
@@ -412,7 +415,7 @@ Ending Supervisor::supervise(const SupervisedRun& run) {
     return watch.go(callers_->extra);
 }
 
-void Supervisor::end(const Ending& ending) const {
+void Supervisor::end(const Ending& ending) {
     if (ending.die_of) {
         int signal = *ending.die_of;
         rlimit no_core{0, 0};

@@ -2,6 +2,7 @@
 // Holds one child: descriptors, pty, signals, timers, waiting, the outcome. One thread, no network, no database, no
 // callback. decide.hpp holds the decisions, this the deeds; docs/architecture.md tells the whole.
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -19,7 +20,7 @@ struct SharedPage;
 struct SupervisedRun {
     RunSpec spec;                         // what to execute; a prepare hook may still change it
     std::filesystem::path attempt_dir;    // output.log and output.idx are written here
-    std::vector<std::string> environment; // POSTER_* assignments for the child
+    std::vector<std::string> environment; // POSTER_* for the child: NAME=VALUE, or NAME where it is to be unset
     bool prepares = false;                // wait for the host's prepare hooks before the child is started
     // Called in a freshly forked process with its end of the link; returns the exit status of that process.
     std::function<int(Fd link, int sealed_spec, SharedPage* page)> host;
@@ -41,7 +42,8 @@ struct Ending {
 class Supervisor {
 public:
     // Blocks the signals and remembers how things were: made first of all, so that no signal is lost from then on.
-    Supervisor();
+    // `mask`: what the child is to get, where this process has already blocked more.
+    explicit Supervisor(const sigset_t* mask = nullptr);
     ~Supervisor();
     Supervisor(const Supervisor&) = delete;
     Supervisor& operator=(const Supervisor&) = delete;
@@ -49,7 +51,7 @@ public:
     // Throws Error while nothing has been started; from then on it does not throw.
     Ending supervise(const SupervisedRun& run);
     // Ends this process as the child ended.
-    [[noreturn]] void end(const Ending& ending) const;
+    [[noreturn]] static void end(const Ending& ending);
 
 private:
     struct Callers;

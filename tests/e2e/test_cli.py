@@ -133,7 +133,7 @@ class PassThrough(PosterTest):
             ["-t=x"],
             ["@file"],
             ["ünï=1"],
-            ["\\", "\n", "'", '"'],
+            ["\\n", "\n", "'", '"'],
         ]
         for case in cases:
             with self.subTest(arguments=case):

@@ -241,12 +241,15 @@ class BothKilled(Probed):
         self.assert_one_end_hook()
 
     def innocent(self):
-        """A process that has nothing to do with poster."""
-        process = subprocess.Popen(["sleep", "1000"], env={"PATH": self.env["PATH"]}, start_new_session=True)
-        self.addCleanup(self._end, process)
-        with open(f"/proc/{process.pid}/stat") as stat:
-            ticks = int(stat.read().rpartition(")")[2].split()[19])
-        return process, ticks
+        """A process that has nothing to do with poster, started at another clock tick than the child."""
+        before = self.attempt().get("child_start_ticks")
+        while True:
+            process = subprocess.Popen(["sleep", "1000"], env={"PATH": self.env["PATH"]}, start_new_session=True)
+            self.addCleanup(self._end, process)
+            with open(f"/proc/{process.pid}/stat") as stat:
+                ticks = int(stat.read().rpartition(")")[2].split()[19])
+            if ticks != before:
+                return process, ticks
 
     def test_a_process_that_got_the_childs_pid_is_not_touched(self):
         self.assert_gone(self.kill_both("sleep", "1000"))
