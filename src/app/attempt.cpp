@@ -19,6 +19,7 @@
 #include <subprocess.hpp>
 
 #include "queue.hpp"
+#include "stores.hpp"
 
 namespace poster {
 
@@ -27,6 +28,7 @@ namespace {
 using nlohmann::json;
 
 constexpr off_t kReserveBytes = 65'536;
+constexpr std::chrono::seconds kTimeToEdit{1}; // nobody tags a shorter run while it is running
 
 json first_record(const std::string& id, const RunSpec& spec, const Workspace& workspace) {
     return new_run_record(id, spec, find_program(spec.argv.front(), spec.cwd), redactor_of(workspace.settings));
@@ -77,7 +79,7 @@ Attempt::Attempt(const Workspace& workspace, AttemptPlan plan) : workspace_(work
     run_.attempt = plan.number;
     run_.spec = std::move(plan.spec);
     if (plan.id.empty()) {
-        store.create();
+        ensure_store(store);
         run_.id = store.new_run(run_.started_at);
     } else {
         run_.id = plan.id;
@@ -145,8 +147,15 @@ std::string Attempt::record(Outcome& outcome, int exec_error) {
     put_outcome(attempt_record_, outcome);
     reserve_.close();
     store_record(outcome.duration > std::chrono::seconds(1));
+    if (outcome.duration > kTimeToEdit) reload_run_record();
     workspace_.store.announce(run_record_, attempt_record_);
     return attempt_record_.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// Its tags and its note may have been changed meanwhile.
+void Attempt::reload_run_record() {
+    auto now = read_json(run_.dir / "run.json");
+    if (now && now->is_object() && now->contains("id")) run_record_ = std::move(*now);
 }
 
 void Attempt::could_not_start(const std::string& why) {

@@ -45,6 +45,7 @@ public:
 private:
     void make_directory();
     void write_run_record();
+    void reload_run_record();
     void reserve_space();
     void store_record(bool to_disk);
     fs::path attempt_file() const { return run_.attempt_dir() / "attempt.json"; }

@@ -21,6 +21,7 @@
 
 #include "reading.hpp"
 #include "recover.hpp"
+#include "stores.hpp"
 #include "table.hpp"
 #include "workspace.hpp"
 
@@ -82,6 +83,7 @@ std::string no_store_message(const Workspace& workspace) {
 Reading read_store(const std::optional<std::string>& store_flag) {
     Reading reading{open_workspace(store_flag), nullptr};
     if (!reading.workspace.store.exists()) return reading;
+    remember_store(reading.workspace.store.dir());
     recover_abandoned_runs(reading.workspace);
     reading.index = std::make_unique<Index>(reading.workspace.store);
     reading.index->refresh();

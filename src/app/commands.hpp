@@ -43,12 +43,38 @@ struct DiffArguments {
     std::optional<std::string> store;
     bool json = false;
 };
+struct TagArguments {
+    std::string run;
+    std::vector<std::string> tags;
+    std::optional<std::string> store;
+    bool remove = false;
+};
+struct NoteArguments {
+    std::string run;
+    std::optional<std::string> text; // nullopt: it is printed
+    std::optional<std::string> store;
+};
+struct RemoveArguments {
+    std::vector<std::string> runs;
+    std::optional<std::string> store;
+    bool yes = false;
+};
+struct CollectArguments {
+    std::optional<std::string> older, store; // older: a duration
+    bool dry_run = false;
+};
+struct WaitArguments {
+    std::vector<std::string> runs;
+    std::string group;
+    std::optional<std::string> timeout, store;
+    bool quiet = false;
+};
 struct ListArguments {
     std::vector<std::string> statuses, tags;
     std::string name, group;
     std::optional<std::string> since, store; // since: a duration ("2d") or a date
     std::optional<std::size_t> limit;        // default: 50 in a table, all with --json
-    bool json = false;
+    bool json = false, all_stores = false;
 };
 struct ShowArguments {
     std::string run = "last";
@@ -76,6 +102,12 @@ int run_command(const RunArguments& arguments);
 int continue_runs(const ContinueArguments& arguments);
 int rerun(const RerunArguments& arguments);
 int show_differences(const DiffArguments& arguments);
+int tag_runs(const TagArguments& arguments);
+int note_run(const NoteArguments& arguments);
+int remove_runs(const RemoveArguments& arguments);
+int collect_garbage(const CollectArguments& arguments);
+int wait_for_runs(const WaitArguments& arguments);
+int examine(const PlainArguments& arguments);
 int list_runs(const ListArguments& arguments);
 int show_run(const ShowArguments& arguments);
 int show_logs(const LogsArguments& arguments);

@@ -28,6 +28,7 @@
 #include "launch.hpp"
 #include "queue.hpp"
 #include "recover.hpp"
+#include "stores.hpp"
 #include "table.hpp"
 
 namespace poster {
@@ -124,7 +125,7 @@ private:
     // ---- the queue
 
     void make_queue() {
-        workspace_.store.create();
+        ensure_store(workspace_.store);
         queue_ = std::make_unique<Queue>(workspace_.store, options_.queue);
         for (auto& task : tasks_)
             if (task.plan.id.empty()) task.plan.id = make_queued_run(workspace_, task.plan.spec, *queue_);

@@ -16,6 +16,7 @@
 
 #include "commands.hpp"
 #include "reading.hpp"
+#include "stores.hpp"
 #include "table.hpp"
 
 namespace poster {
@@ -180,8 +181,10 @@ std::string worry_of(const RunRow& row, const Store& store, const std::string& t
     return worry.empty() ? worry : "(" + worry + ")";
 }
 
-std::string render_rows(const std::vector<RunRow>& rows, const Store& store, WallTime now) {
-    Table table({{"STATUS"}, {"ID"}, {"NAME", 6}, {"COMMAND", 10}, {"STARTED"}, {"DURATION"}, {"OUTCOME", 8}});
+// `dirs`: also which store each is of.
+std::string render_rows(const std::vector<RunRow>& rows, const Store& store, WallTime now, bool dirs = false) {
+    Table table(
+        {{"STATUS"}, {"ID"}, {"NAME", 6}, {"COMMAND", 10}, {"STARTED"}, {"DURATION"}, {"OUTCOME", 8}, {"STORE", 10}});
     std::string this_host = host_name();
     for (const auto& row : rows) {
         auto seconds = duration_of(row, now);
@@ -193,7 +196,8 @@ std::string render_rows(const std::vector<RunRow>& rows, const Store& store, Wal
              {printable(row.command), Colour::none},
              {row.started_at ? format_ago(*row.started_at, now) : "", Colour::none},
              {seconds ? format_duration(Milliseconds(std::llround(*seconds * 1000))) : "", Colour::none},
-             {printable(worry.empty() ? short_reason(row) : worry), worry.empty() ? Colour::none : Colour::yellow}});
+             {printable(worry.empty() ? short_reason(row) : worry), worry.empty() ? Colour::none : Colour::yellow},
+             {dirs ? printable(fs::path(row.dir).parent_path().parent_path().string()) : "", Colour::dim}});
     }
     return table.render(stdout_terminal());
 }
@@ -201,6 +205,32 @@ std::string render_rows(const std::vector<RunRow>& rows, const Store& store, Wal
 std::size_t usual_limit(const Settings& settings) {
     bool known = settings.values().find("ls.limit") != settings.values().end();
     return known ? std::size_t(std::max(0L, settings.integer("ls.limit"))) : kUsualLimit;
+}
+
+// The runs of all stores of this machine's user, newest first.
+std::vector<RunRow> rows_of_all_stores(const RunFilter& filter) {
+    std::vector<RunRow> rows;
+    for (const auto& dir : known_stores()) {
+        Reading reading = read_store(dir.string());
+        if (!reading.index) continue;
+        auto more = reading.index->list(filter);
+        rows.insert(rows.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
+    std::stable_sort(rows.begin(), rows.end(),
+                     [](const RunRow& a, const RunRow& b) { return a.started_at > b.started_at; });
+    if (filter.limit > 0 && rows.size() > filter.limit) rows.resize(filter.limit);
+    return rows;
+}
+
+int list_all_stores(const ListArguments& arguments, RunFilter filter) {
+    Workspace workspace = open_workspace(arguments.store);
+    filter.limit = arguments.limit.value_or(arguments.json ? 0 : usual_limit(workspace.settings));
+    auto rows = rows_of_all_stores(filter);
+    if (arguments.json)
+        print_json_rows(rows, wall_now());
+    else
+        print_out(render_rows(rows, workspace.store, wall_now(), true));
+    return 0;
 }
 
 } // namespace
@@ -213,6 +243,7 @@ int list_runs(const ListArguments& arguments) {
     filter.group = arguments.group;
     WallTime now = wall_now();
     if (arguments.since) filter.since = parse_since(*arguments.since, now);
+    if (arguments.all_stores) return list_all_stores(arguments, filter);
     Reading reading = read_store(arguments.store);
     filter.limit = arguments.limit.value_or(arguments.json ? 0 : usual_limit(reading.workspace.settings));
     if (!reading.index) {

@@ -248,6 +248,18 @@ void wait_for_log(const Workspace& workspace, const fs::path& attempt_dir) {
     while (!fs::exists(attempt_dir / "output.log") && !follower.has_ended()) watch.wait();
 }
 
+// A run of a multirun may be queued.
+void wait_for_turn(const Workspace& workspace, const fs::path& run_dir) {
+    auto next_look = std::chrono::steady_clock::now() + kLookForLifeEvery;
+    while (fs::exists(run_dir) && newest_attempt(run_dir) == 0) {
+        Watch(run_dir).wait();
+        if (std::chrono::steady_clock::now() < next_look) continue;
+        recover_abandoned_runs(workspace); // its launcher may be dead
+        next_look = std::chrono::steady_clock::now() + kLookForLifeEvery;
+    }
+    while (fs::exists(run_dir) && read_attempts(run_dir).empty()) Watch(run_dir / "attempts").wait();
+}
+
 void follow(LogReader& reader, Printer& printer, const Workspace& workspace, const fs::path& attempt_dir) {
     Watch watch(attempt_dir);
     Follower follower(workspace, attempt_dir);
@@ -288,6 +300,7 @@ int show_logs(const LogsArguments& arguments) {
     Reading reading = read_existing_store(arguments.store);
     RunRow row = reading.index->find(arguments.run);
     auto run_dir = reading.workspace.store.run_dir(row.id);
+    if (arguments.follow && !arguments.attempt) wait_for_turn(reading.workspace, run_dir);
     auto attempts = read_attempts(run_dir);
     int number = choose_attempt(arguments, attempts, row.id);
     auto attempt_dir = run_dir / "attempts" / std::to_string(number);

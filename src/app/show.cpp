@@ -193,7 +193,7 @@ void show_outcome(Page& page, const json& attempt) {
     if (attempt.value("log_truncated", json(false)) == json(true)) page.field("log", "incomplete");
 }
 
-void show_identity(Page& page, const json& run, const RunRow& row) {
+void show_identity(Page& page, const json& run, const RunRow& row, const std::vector<RunRow>& children) {
     std::string kernel = text_of(run, "kernel");
     page.field("host", text_of(run, "host") + (kernel.empty() ? "" : " (" + kernel + ")"));
     page.field("user", text_of(run, "user"));
@@ -205,6 +205,9 @@ void show_identity(Page& page, const json& run, const RunRow& row) {
     page.field("note", text_of(run, "note"));
     page.field("group", text_of(run, "group"));
     page.field("parent", text_of(run, "parent"));
+    std::string repeats;
+    for (const auto& child : children) repeats += (repeats.empty() ? "" : ", ") + child.id;
+    page.field("repeated by", repeats);
     if (auto limit = number_of(run, "timeout_s")) page.field("time limit", seconds_text(*limit));
     page.field("directory", row.dir);
 }
@@ -220,7 +223,8 @@ void show_attempts(Page& page, const Attempts& attempts) {
     page.end_fields();
 }
 
-std::string page_of(const RunRow& row, const json& run, const Attempts& attempts, const std::string& worry) {
+std::string page_of(const RunRow& row, const json& run, const Attempts& attempts, const std::string& worry,
+                    const std::vector<RunRow>& children) {
     Page page(stdout_terminal());
     json attempt = attempts.empty() ? json::object() : attempts.back().second;
     std::string name = printable(row.name);
@@ -236,7 +240,7 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
         page.line("  " + paint(printable(error), Colour::red, page.terminal()));
     if (!reason.empty() || !worry.empty()) page.line();
     show_outcome(page, attempt);
-    show_identity(page, run, row);
+    show_identity(page, run, row, children);
     page.end_fields();
     show_attempts(page, attempts);
     const json& config = section(run, "config");
@@ -249,10 +253,13 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     return page.text();
 }
 
-void print_json_page(const RunRow& row, const json& run, const Attempts& attempts) {
+void print_json_page(const RunRow& row, const json& run, const Attempts& attempts,
+                     const std::vector<RunRow>& children) {
     ordered_json out{{"id", row.id}, {"status", std::string(to_string(row.status))}, {"dir", row.dir}};
     for (const auto& [key, value] : run.items())
         if (!out.contains(key)) out[key] = value;
+    out["children"] = ordered_json::array();
+    for (const auto& child : children) out["children"].push_back(child.id);
     out["attempts"] = ordered_json::array();
     for (const auto& [number, attempt] : attempts) out["attempts"].push_back(ordered_json(attempt));
     print_out(out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n");
@@ -270,14 +277,17 @@ int show_run(const ShowArguments& arguments) {
     Attempts attempts = read_attempts(dir);
     if (!attempts.empty())
         if (auto status = status_from(text_of(attempts.back().second, "status"))) row.status = *status;
+    RunFilter filter;
+    filter.parent = row.id;
+    auto children = reading.index->list(filter);
     if (arguments.json) {
-        print_json_page(row, *run, attempts);
+        print_json_page(row, *run, attempts, children);
         return 0;
     }
     std::string worry;
     if (row.status == Status::running && !attempts.empty())
         worry = worry_about(dir / "attempts" / std::to_string(attempts.back().first), attempts.back().second);
-    print_out(page_of(row, *run, attempts, worry));
+    print_out(page_of(row, *run, attempts, worry, children));
     return 0;
 }
 

@@ -7,26 +7,27 @@ namespace poster {
 
 void RunRecord::merge(std::string_view section, const nlohmann::json& value) {
     std::lock_guard lock(mutex_);
-    if (content_.is_null()) content_ = read_json(file_).value_or(nlohmann::json::object());
-    auto& target = content_[std::string(section)];
-    if (target.is_object() && value.is_object())
-        target.update(value);
-    else
-        target = value;
-    dirty_ = true;
+    sections_.emplace_back(section, value);
 }
 
 bool RunRecord::dirty() const {
     std::lock_guard lock(mutex_);
-    return dirty_;
+    return !sections_.empty();
 }
 
 void RunRecord::flush() {
     std::lock_guard lock(mutex_);
-    if (!dirty_) return;
-    dirty_ = false;
+    if (sections_.empty()) return;
+    auto content = read_json(file_).value_or(nlohmann::json::object());
+    for (auto& [section, value] : std::exchange(sections_, {})) {
+        auto& target = content[section];
+        if (target.is_object() && value.is_object())
+            target.update(value);
+        else
+            target = std::move(value);
+    }
     try {
-        write_json(file_, content_);
+        write_json(file_, content);
     } catch (const Error&) {
         // The supervisor's warning about the same directory is enough.
     }

@@ -1,9 +1,13 @@
 #pragma once
-// run.json while the run lives: sections are merged in memory from any thread and written together, atomically.
+// run.json while the run lives: sections are gathered from any thread and written together, atomically. Each time into
+// what is there by then: a `poster tag` may have come between.
 
 #include <filesystem>
 #include <mutex>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -20,8 +24,7 @@ public:
 private:
     std::filesystem::path file_;
     mutable std::mutex mutex_;
-    nlohmann::json content_; // null: not loaded yet
-    bool dirty_ = false;
+    std::vector<std::pair<std::string, nlohmann::json>> sections_; // to be written
 };
 
 } // namespace poster

@@ -81,11 +81,58 @@ constexpr std::array kDiffExamples{
     ExampleText{"poster diff baseline k7qd --json", "for scripts"},
 };
 
+constexpr std::array kTagOptions{
+    OptionText{"-d,--delete", "", "take the tags away"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kTagExamples{
+    ExampleText{"poster tag last good paper", "add two tags"},
+    ExampleText{"poster tag -d baseline good", "take one away"},
+};
+constexpr std::array kNoteOptions{kStore, kHelp};
+constexpr std::array kNoteExamples{
+    ExampleText{"poster note last 'diverged at step 300'", "write a note"},
+    ExampleText{"poster note last", "print it"},
+};
+constexpr std::array kRemoveOptions{
+    OptionText{"-y,--yes", "", "do not ask"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kRemoveExamples{
+    ExampleText{"poster rm k7qd", "into the store's trash, which gc empties"},
+    ExampleText{"poster ls --status failed --json | jq -r '.[].id' | xargs poster rm -y", "all that failed"},
+};
+constexpr std::array kCollectOptions{
+    OptionText{"--older", "DURATION", "what has been in the trash for so long (default: 7d; 0: all of it)"},
+    OptionText{"--dry-run", "", "say what could be given back; remove nothing"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kCollectExamples{
+    ExampleText{"poster gc --dry-run", "see what could be given back"},
+    ExampleText{"poster gc --older 0", "empty the trash now"},
+};
+constexpr std::array kWaitOptions{
+    OptionText{"--group", "GROUP", "for every run of a multirun"},
+    OptionText{"--timeout", "DURATION", "give up after this time, and exit with 124"},
+    OptionText{"-q,--quiet", "", "say nothing but errors"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kWaitExamples{
+    ExampleText{"poster wait last && echo it worked", "until the last run has ended"},
+    ExampleText{"id=$(poster run -d ./train.sh); poster wait $id", "for a run in the background"},
+};
+constexpr std::array kDoctorExamples{ExampleText{"poster doctor", "is all well here?"}};
+
 constexpr std::array kListOptions{
     OptionText{"--status", "STATUS", "runs with this status only; may be given several times: any of them"},
     OptionText{"--tag", "TAG", "runs with this tag only; may be given several times: all of them"},
     OptionText{"--name", "PATTERN", "runs whose name matches, such as 'base*'"},
     OptionText{"--group", "GROUP", "the runs of one multirun"},
+    OptionText{"--all-stores", "", "the runs of every store that was used on this machine"},
     OptionText{"--since", "WHEN", "runs started since then: 2d, 12h, 2026-11-20, '2026-11-20 14:00'"},
     OptionText{"--limit", "N", "at most so many runs, 0: all (default: 50, with --json all)"},
     kStore,
@@ -173,6 +220,27 @@ constexpr std::array kCommands{
     CommandText{"diff", "[OPTION]… RUN RUN", "Show what differs between two runs",
                 "Compares two runs: command line, config, code, environment, packages, host and outcome.", kDiffOptions,
                 kDiffExamples},
+    CommandText{"tag", "[OPTION]… RUN TAG…", "Tag a run", "Adds tags to a run, or takes them away.", kTagOptions,
+                kTagExamples},
+    CommandText{
+        "note", "[OPTION]… RUN [TEXT]", "Write a note to a run",
+        "Writes the note of a run, in place of an older one; an empty TEXT removes it. Without TEXT it is printed.",
+        kNoteOptions, kNoteExamples},
+    CommandText{"rm", "[OPTION]… RUN…", "Remove runs",
+                "Moves runs into the trash of the store, after asking. A run that is running is refused.",
+                kRemoveOptions, kRemoveExamples},
+    CommandText{"gc", "[OPTION]…", "Give back the space of removed runs",
+                "Empties the trash, and removes shared files that no run refers to any more.", kCollectOptions,
+                kCollectExamples},
+    CommandText{
+        "wait", "[OPTION]… RUN…", "Wait until runs have ended",
+        "Waits until all of the runs have ended. The exit status is that of the first of them that failed, else 0.",
+        kWaitOptions, kWaitExamples},
+    CommandText{
+        "doctor", "[OPTION]…", "Check that all is well here",
+        "Looks at the store, the kernel, the programs and libraries that poster makes use of, and the callbacks. "
+        "Exits with 1 where something is bad.",
+        kPlainOptions, kDoctorExamples},
     CommandText{"ls", "[OPTION]…", "List runs, newest first", "Lists the runs of the store, newest first.",
                 kListOptions, kListExamples},
     CommandText{

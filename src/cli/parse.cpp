@@ -325,6 +325,75 @@ Command parse_diff(const Words& words) {
     return arguments;
 }
 
+Command parse_tag(const Words& words) {
+    TagArguments arguments;
+    Form form("tag");
+    form.flag("--delete", arguments.remove);
+    form.store(arguments.store);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    if (rest.size() < 2) throw UsageError("a run and its tags are wanted", "usage: " + usage_of(form.command()));
+    arguments.run = rest.front();
+    arguments.tags.assign(rest.begin() + 1, rest.end());
+    return arguments;
+}
+
+Command parse_note(const Words& words) {
+    NoteArguments arguments;
+    Form form("note");
+    form.store(arguments.store);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    if (rest.empty()) throw UsageError("which run?", "usage: " + usage_of(form.command()));
+    arguments.run = rest.front();
+    for (std::size_t i = 1; i < rest.size(); ++i) // quotes are easily forgotten
+        arguments.text = arguments.text ? *arguments.text + " " + rest[i] : rest[i];
+    return arguments;
+}
+
+Command parse_rm(const Words& words) {
+    RemoveArguments arguments;
+    Form form("rm");
+    form.flag("--yes", arguments.yes);
+    form.store(arguments.store);
+    arguments.runs = form.read(words);
+    if (form.wants_help()) return form.help();
+    if (arguments.runs.empty()) throw UsageError("no run to remove", "usage: " + usage_of(form.command()));
+    return arguments;
+}
+
+Command parse_gc(const Words& words) {
+    CollectArguments arguments;
+    Form form("gc");
+    form.value("--older", [&](const std::string& word) {
+        check_duration("--older", word);
+        arguments.older = word;
+    });
+    form.flag("--dry-run", arguments.dry_run);
+    form.store(arguments.store);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    refuse_words(form, rest, 0);
+    return arguments;
+}
+
+Command parse_wait(const Words& words) {
+    WaitArguments arguments;
+    Form form("wait");
+    form.text("--group", arguments.group);
+    form.value("--timeout", [&](const std::string& word) {
+        check_duration("--timeout", word);
+        arguments.timeout = word;
+    });
+    form.flag("--quiet", arguments.quiet);
+    form.store(arguments.store);
+    arguments.runs = form.read(words);
+    if (form.wants_help()) return form.help();
+    if (arguments.runs.empty() && arguments.group.empty())
+        throw UsageError("no run to wait for", "usage: " + usage_of(form.command()));
+    return arguments;
+}
+
 Command parse_ls(const Words& words) {
     ListArguments arguments;
     Form form("ls");
@@ -332,6 +401,7 @@ Command parse_ls(const Words& words) {
     form.list("--tag", arguments.tags);
     form.text("--name", arguments.name);
     form.text("--group", arguments.group);
+    form.flag("--all-stores", arguments.all_stores);
     form.text("--since", arguments.since);
     form.value("--limit", [&](const std::string& word) { arguments.limit = check_number("--limit", word, 0); });
     form.store(arguments.store);
@@ -438,6 +508,12 @@ Command parse(const Words& words) {
     if (name == "rerun") return parse_rerun(rest);
     if (name == "continue") return parse_continue(rest);
     if (name == "diff") return parse_diff(rest);
+    if (name == "tag") return parse_tag(rest);
+    if (name == "note") return parse_note(rest);
+    if (name == "rm") return parse_rm(rest);
+    if (name == "gc") return parse_gc(rest);
+    if (name == "wait") return parse_wait(rest);
+    if (name == "doctor") return parse_plain(name, examine, rest);
     if (name == "ls") return parse_ls(rest);
     if (name == "show") return parse_show(rest);
     if (name == "logs") return parse_logs(rest);
@@ -459,6 +535,11 @@ struct Execute {
     int operator()(const RerunArguments& arguments) const { return rerun(arguments); }
     int operator()(const ContinueArguments& arguments) const { return continue_runs(arguments); }
     int operator()(const DiffArguments& arguments) const { return show_differences(arguments); }
+    int operator()(const TagArguments& arguments) const { return tag_runs(arguments); }
+    int operator()(const NoteArguments& arguments) const { return note_run(arguments); }
+    int operator()(const RemoveArguments& arguments) const { return remove_runs(arguments); }
+    int operator()(const CollectArguments& arguments) const { return collect_garbage(arguments); }
+    int operator()(const WaitArguments& arguments) const { return wait_for_runs(arguments); }
     int operator()(const ListArguments& arguments) const { return list_runs(arguments); }
     int operator()(const ShowArguments& arguments) const { return show_run(arguments); }
     int operator()(const LogsArguments& arguments) const { return show_logs(arguments); }

@@ -17,7 +17,8 @@ struct PlainCommand {
 struct TextCommand {
     std::string text;
 };
-using Command = std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, ListArguments,
+using Command = std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, TagArguments,
+                             NoteArguments, RemoveArguments, CollectArguments, WaitArguments, ListArguments,
                              ShowArguments, LogsArguments, StopArguments, PlainCommand, TextCommand>;
 
 // `words` without the program's name. Throws UsageError; touches nothing.

@@ -1,0 +1,49 @@
+#include "stores.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include <files.hpp>
+#include <text.hpp>
+
+namespace poster {
+
+namespace {
+
+fs::path list_file() {
+    const char* state = std::getenv("XDG_STATE_HOME");
+    if (state != nullptr && *state == '/') return fs::path(state) / "poster" / "stores";
+    const char* home = std::getenv("HOME");
+    return home != nullptr && *home == '/' ? fs::path(home) / ".local" / "state" / "poster" / "stores" : fs::path();
+}
+
+} // namespace
+
+void remember_store(const fs::path& dir) noexcept {
+    try {
+        const fs::path file = list_file();
+        if (file.empty() || dir.string().find('\n') != std::string::npos) return;
+        const auto known = split(read_file(file).value_or(""), '\n');
+        if (std::find(known.begin(), known.end(), dir.string()) != known.end()) return;
+        make_directories(file.parent_path());
+        append_line(file, dir.string());
+    } catch (const std::exception&) {
+        return; // a home that cannot be written: `ls --all-stores` will not know it
+    }
+}
+
+void ensure_store(const Store& store) {
+    if (store.exists()) return;
+    store.create();
+    remember_store(store.dir());
+}
+
+std::vector<fs::path> known_stores() {
+    std::vector<fs::path> stores;
+    for (const auto& line : split(read_file(list_file()).value_or(""), '\n'))
+        if (Store(line).exists() && std::find(stores.begin(), stores.end(), fs::path(line)) == stores.end())
+            stores.emplace_back(line);
+    return stores;
+}
+
+} // namespace poster
