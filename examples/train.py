@@ -80,7 +80,12 @@ def main():
     parser.add_argument("--hidden", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", default=os.path.join(os.environ.get("POSTER_FILES_DIR", "."), "checkpoint.json"))
-    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint where there is one")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        default=bool(os.environ.get("POSTER_RESUMED")),  # `poster continue` sets it
+        help="go on from the checkpoint where there is one",
+    )
     options = parser.parse_args()
 
     rng = random.Random(options.seed)

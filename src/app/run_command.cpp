@@ -153,6 +153,9 @@ int run_command(const RunArguments& arguments) {
     auto commands = commands_of(arguments, spec.cwd.empty() ? workspace.cwd : spec.cwd);
     if (arguments.dry_run) return dry_run(plans_of(spec, commands, ""), workspace);
     LaunchOptions options = options_of(arguments, commands.size());
+    if (commands.size() > 1 && !arguments.quiet)
+        say(fmt::format("{} commands{}", commands.size(),
+                        arguments.file ? "" : "; --single would take the line as one"));
     std::string group = commands.size() > 1 ? new_run_id(wall_now()) : "";
     execute_plans(workspace, plans_of(spec, commands, group), options, arguments.detach);
 }

@@ -125,6 +125,27 @@ TEST_CASE("without a canary nothing waits for its word") {
     }
 }
 
+TEST_CASE("what the launcher of a multirun passes on reaches the child once") {
+    auto world = running(true);
+    SECTION("nobody else sent it") {
+        CHECK(world.take(Kind::signal, SIGTERM, SignalSource::relay).did(Verb::forward, SIGTERM));
+        CHECK(world.state.phase == Phase::terminating);
+    }
+    SECTION("the group has been sent it, too, and it came here before") {
+        world.take(Kind::signal, SIGTERM).take(Kind::group_signal, SIGTERM);
+        CHECK(world.take(Kind::signal, SIGTERM, SignalSource::relay).actions.empty());
+    }
+    SECTION("the group has been sent it, and the canary has yet to say so") {
+        world.take(Kind::signal, SIGTERM);
+        CHECK(world.take(Kind::signal, SIGTERM, SignalSource::relay).actions.empty());
+    }
+    SECTION("a second one, later, is another one") {
+        world.take(Kind::signal, SIGUSR1, SignalSource::relay);
+        world.after(2000ms);
+        CHECK(world.take(Kind::signal, SIGUSR1, SignalSource::relay).did(Verb::forward, SIGUSR1));
+    }
+}
+
 TEST_CASE("what is typed at the terminal has reached the child already") {
     int signal = GENERATE(SIGINT, SIGQUIT, SIGTSTP, SIGHUP);
     auto world = running(true);
