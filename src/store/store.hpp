@@ -6,6 +6,8 @@
 //   .poster/active/ID             one empty file per run that has not ended with all its end hooks done: recovery reads
 //                                 this, so looking for abandoned runs costs as much as there are active ones
 //   .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host; see index.hpp
+//   .poster/queues/GROUP.jsonl    the runs that wait for the launcher of a multirun
+//   .poster/trash/ID/             removed runs
 //   .poster/objects/SHA256        content shared by runs through hard links (patches, untracked files, package lists)
 
 #include <filesystem>

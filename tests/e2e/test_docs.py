@@ -52,9 +52,11 @@ class Docs(PosterTest):
         for entry in self.poster_json("callbacks"):
             self.assertIn(entry["name"], names)
         text = self.poster("--help", store=False, check=0).stdout.decode()
-        for command in ("run", "ls", "show", "logs", "stop", "callbacks", "config", "reindex", "version"):
-            self.assertIn(command, text)
-            self.assertIn(command, names)
+        commands = re.findall(r"^  ([a-z]+)  ", text, re.MULTILINE)
+        self.assertIn("run", commands)
+        for command in commands:
+            if command != "help":
+                self.assertIn(command, names)
 
     def test_links_between_the_pages_lead_somewhere(self):
         for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
