@@ -9,7 +9,7 @@
 
 namespace poster {
 
-void ensure_store(const Store& store); // makes it, and remembers it; throws Error
+void ensure_store(const Store& store);                          // makes it, and remembers it; throws Error
 void remember_store(const std::filesystem::path& dir) noexcept; // absolute
 std::vector<std::filesystem::path> known_stores();              // those that are still there
 

@@ -196,6 +196,13 @@ constexpr std::array kReindexExamples{ExampleText{"poster reindex", "rebuild the
 constexpr std::array kVersionOptions{kJson, kHelp};
 constexpr std::array kVersionExamples{ExampleText{"poster version", "print the version"}};
 
+constexpr std::array kCompletionOptions{kHelp};
+constexpr std::array kCompletionExamples{
+    ExampleText{"source <(poster completion bash)", "for this shell; in ~/.bashrc for each"},
+    ExampleText{"poster completion zsh > ~/.zfunc/_poster", "into a folder of $fpath"},
+    ExampleText{"poster completion fish > ~/.config/fish/completions/poster.fish", "for fish"},
+};
+
 constexpr std::array kHelpOptions{kHelp};
 constexpr std::array kHelpExamples{ExampleText{"poster help run", "the help of a command"}};
 
@@ -267,6 +274,11 @@ constexpr std::array kCommands{
                 "Rebuilds the index from the run directories. It is never needed for correctness: a damaged index is "
                 "rebuilt by itself.",
                 kReindexOptions, kReindexExamples},
+    CommandText{
+        "completion", "bash|zsh|fish", "Print the completion of a shell",
+        "Prints a script by which the shell completes poster's commands, options and values, and the ids, names, "
+        "tags and groups of runs.",
+        kCompletionOptions, kCompletionExamples},
     CommandText{"version", "[OPTION]…", "Print the version", "Prints the version of poster.", kVersionOptions,
                 kVersionExamples},
     CommandText{"help", "[COMMAND]", "Show help", "Shows the help of poster or of one of its commands.", kHelpOptions,

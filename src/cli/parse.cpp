@@ -12,6 +12,7 @@
 #include <table.hpp>
 #include <text.hpp>
 
+#include "completion.hpp"
 #include "help.hpp"
 
 namespace poster {
@@ -485,11 +486,25 @@ UsageError unknown_command(const std::string& word) {
     return UsageError(fmt::format("unknown command '{}'", printable(word)), help);
 }
 
-// `--man` and `--completion SHELL` are for the installation.
+Command parse_completion(const Words& words) {
+    Form form("completion");
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    refuse_words(form, rest, 1);
+    if (rest.empty()) throw UsageError("for which shell?", "usage: " + usage_of(form.command()));
+    return TextCommand{completion_script(rest.front())};
+}
+
+// What the completion scripts ask: `complete -- WORD…`. No user types it, and nothing it may find is an error.
+Command parse_complete(Words words) {
+    Words typed = split_off_extra(words);
+    return TextCommand{printed(complete(typed, suggestions))};
+}
+
+// `--man` is for the installation.
 Command parse_help(const Words& words) {
     if (words.empty()) return TextCommand{top_help()};
     if (words.front() == "--man") return TextCommand{man_page()};
-    if (words.front() == "--completion" && words.size() > 1) return TextCommand{completion(words[1])};
     const CommandText* command = find_command(words.front());
     if (words.front() == "-h" || words.front() == "--help") command = find_command("help");
     if (command == nullptr) throw unknown_command(words.front());
@@ -521,6 +536,8 @@ Command parse(const Words& words) {
     if (name == "callbacks") return parse_plain(name, show_callbacks, rest);
     if (name == "config") return parse_plain(name, show_config, rest);
     if (name == "reindex") return parse_plain(name, reindex, rest);
+    if (name == "completion") return parse_completion(rest);
+    if (name == "complete") return parse_complete(rest);
     if (name == "version") return parse_plain(name, show_version, rest);
     if (name == "help") return parse_help(rest);
     if (name == "-h" || name == "--help") return parse_help({});
