@@ -17,6 +17,7 @@
 #include <records.hpp>
 #include <redact.hpp>
 #include <subprocess.hpp>
+#include <text.hpp>
 
 #include "queue.hpp"
 #include "stores.hpp"
@@ -27,6 +28,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kMostOfProgram = 500; // of its name, in a message
 constexpr off_t kReserveBytes = 65'536;
 constexpr std::chrono::seconds kTimeToEdit{1}; // nobody tags a shorter run while it is running
 
@@ -140,9 +142,13 @@ std::string Attempt::record(Outcome& outcome, int exec_error) {
     Redactor redactor = redactor_of(workspace_.settings);
     outcome.error = redactor.text(outcome.error);
     if (outcome.sender) outcome.sender->command = redactor.text(outcome.sender->command);
-    outcome.reason = exec_error == 0 ? describe(outcome, run_.spec.timeout)
-                                     : fmt::format("could not be started: {}: {}", run_.spec.argv.front(),
-                                                   std::strerror(exec_error));
+    if (exec_error != 0) {
+        const std::string program = redactor.arguments({run_.spec.argv.front()}).front();
+        outcome.reason =
+            fmt::format("could not be started: {}: {}", shorten(program, kMostOfProgram), std::strerror(exec_error));
+    } else if (outcome.reason.empty()) {
+        outcome.reason = describe(outcome, run_.spec.timeout);
+    }
     outcome.ended_at = run_.started_at + outcome.duration; // by the clock that does not jump
     put_outcome(attempt_record_, outcome);
     reserve_.close();

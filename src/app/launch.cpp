@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <optional>
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -11,10 +13,12 @@
 #include <files.hpp>
 #include <host.hpp>
 #include <liveness.hpp>
+#include <process.hpp>
 #include <records.hpp>
 #include <recovery.hpp>
 #include <registry.hpp>
 
+#include "reading.hpp"
 #include "recover.hpp"
 
 namespace poster {
@@ -23,30 +27,64 @@ namespace {
 
 using nlohmann::json;
 
-// The supervisor was killed: what its callback host does in its place.
-Outcome end_orphaned_run(const Workspace& workspace, const Run& run) {
-    auto file = run.attempt_dir() / "attempt.json";
-    json record = read_json(file).value_or(json::object());
-    if (auto outcome = outcome_from_json(record)) return *outcome;
-    pid_t child = record.value("child_pid", 0);
-    end_processes(run.id, child, run.spec.grace);
-    Outcome outcome;
-    outcome.status = Status::killed;
-    outcome.ended_at = wall_now();
-    outcome.duration = outcome.ended_at - run.started_at;
-    outcome.reason =
-        fmt::format("poster was killed after {}; it took the command with it", format_duration(outcome.duration));
-    put_outcome(record, outcome);
-    write_json(file, record, true);
-    workspace.store.announce(read_json(run.dir / "run.json").value_or(json::object()), record);
-    return outcome;
-}
+// The supervisor was killed: its callback host takes its place.
+class Guardian {
+public:
+    Guardian(const Workspace& workspace, const Run& run, bool locked)
+        : workspace_(workspace), run_(run), locked_(locked) {}
+
+    // nullopt: a recovery was faster, and does it all.
+    std::optional<Outcome> end_run() {
+        // Where nothing is locked a recovery takes the run for dead as soon as the supervisor is.
+        claim_.life = Life::dead;
+        if (!locked_ && !claim_attempt(run_.attempt_dir(), claim_)) return std::nullopt;
+        auto file = run_.attempt_dir() / "attempt.json";
+        json record = read_json(file).value_or(json::object());
+        if (auto outcome = outcome_from_json(record)) return outcome;
+        end_processes(run_.id, pid_t(number_of(record, "child_pid").value_or(0)), run_.spec.grace, child_ticks(record));
+        Outcome outcome;
+        outcome.status = Status::killed;
+        outcome.ended_at = wall_now();
+        outcome.duration = outcome.ended_at - run_.started_at;
+        outcome.reason =
+            fmt::format("poster was killed after {}; it took the command with it", format_duration(outcome.duration));
+        put_outcome(record, outcome);
+        store(file, record);
+        return outcome;
+    }
+
+    void finish(bool all_hooks_ended) {
+        if (all_hooks_ended && recorded_) workspace_.store.unmark_active(run_.id);
+        release_claim(run_.attempt_dir(), claim_);
+    }
+
+private:
+    static std::uint64_t child_ticks(const json& record) {
+        auto ticks = record.find("child_start_ticks");
+        return ticks != record.end() && ticks->is_number_unsigned() ? ticks->get<std::uint64_t>() : 0;
+    }
+
+    // A directory that cannot be written: the end hooks run all the same, and recovery records the outcome later.
+    void store(const fs::path& file, const json& record) {
+        try {
+            write_json(file, record, true);
+            workspace_.store.announce(read_json(run_.dir / "run.json").value_or(json::object()), record);
+        } catch (const Error&) {
+            recorded_ = false;
+        }
+    }
+
+    const Workspace& workspace_;
+    const Run& run_;
+    bool locked_, recorded_ = true;
+    LifeSign claim_;
+};
 
 // In a process of its own: neither this run's end nor its speed depends on it.
 void recover_others(const Workspace& workspace) {
     if (workspace.store.active_runs().size() <= 1 || ::fork() != 0) return;
     ::setsid();
-    ::close_range(3, ~0U, 0); // among them this run's lock
+    close_descriptors_except({}); // among them this run's lock
     try {
         recover_abandoned_runs(workspace);
     } catch (const std::exception&) {
@@ -55,8 +93,10 @@ void recover_others(const Workspace& workspace) {
     ::_exit(0);
 }
 
-int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_spec, SharedPage* page) {
+int host_main(const Workspace& workspace, const Attempt& attempt, Fd link, int sealed_spec, SharedPage* page) {
     recover_others(workspace); // here, while there is one thread
+    const Run& run = attempt.run();
+    Guardian guardian(workspace, run, attempt.lock() >= 0);
     HostJob job;
     job.run = run;
     job.settings = workspace.settings;
@@ -64,10 +104,8 @@ int host_main(const Workspace& workspace, const Run& run, Fd link, int sealed_sp
     job.sealed_spec = sealed_spec;
     job.page = page;
     job.heartbeat = [&] { beat(run.attempt_dir()); };
-    job.end_orphaned_run = [&] { return end_orphaned_run(workspace, run); };
-    job.finished = [&](bool all_hooks_ended) {
-        if (all_hooks_ended) workspace.store.unmark_active(run.id);
-    };
+    job.end_orphaned_run = [&] { return guardian.end_run(); };
+    job.finished = [&](bool all_hooks_ended) { guardian.finish(all_hooks_ended); };
     return run_callback_host(std::move(job));
 }
 
@@ -87,8 +125,7 @@ void announce_end(const Announcements& words, const Run& run, const Ending& endi
     if (words.quiet && started) return;
     std::string line = fmt::format("run {} {}", run.id, ending.outcome.reason);
     if (ending.outcome.log_truncated) line += "; its log is incomplete";
-    if (ending.cursor_mid_line) write_all(STDERR_FILENO, "\n");
-    say(line);
+    say(line, ending.cursor_mid_line);
 }
 
 } // namespace
@@ -106,7 +143,7 @@ Ending launch(Supervisor& supervisor, const Workspace& workspace, AttemptPlan pl
     supervised.prepares = any_callback_prepares(workspace.settings);
     supervised.host_keeps = {attempt.lock()};
     supervised.host = [&](Fd link, int sealed_spec, SharedPage* page) {
-        return host_main(workspace, attempt.run(), std::move(link), sealed_spec, page);
+        return host_main(workspace, attempt, std::move(link), sealed_spec, page);
     };
     supervised.parse_spec = [](const std::string& text) { return spec_from_json(json::parse(text)); };
     supervised.child_started = [&](pid_t child) { attempt.child_started(child); };
@@ -116,7 +153,7 @@ Ending launch(Supervisor& supervisor, const Workspace& workspace, AttemptPlan pl
     };
     try {
         Ending ending = supervisor.supervise(supervised);
-        announce_end(words, attempt.run(), ending, started);
+        announce_end(words, attempt.run(), ending, started && ending.own_failure.empty());
         return ending;
     } catch (const Error& error) {
         attempt.could_not_start(error.what());

@@ -21,6 +21,7 @@
 #include <error.hpp>
 #include <files.hpp>
 #include <orders.hpp>
+#include <process.hpp>
 #include <records.hpp>
 #include <text.hpp>
 

@@ -1,14 +1,12 @@
 #include "recover.hpp"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <climits>
 #include <cmath>
 #include <csignal>
 #include <vector>
@@ -19,6 +17,7 @@
 #include <error.hpp>
 #include <fd.hpp>
 #include <host.hpp>
+#include <process.hpp>
 #include <records.hpp>
 #include <recovery.hpp>
 
@@ -92,23 +91,6 @@ void restore_signals() {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
 }
 
-// All descriptors but these; among those of the caller may be the lock of its own run.
-void keep_only(std::vector<int> kept) {
-    std::sort(kept.begin(), kept.end());
-    unsigned begin = STDERR_FILENO + 1;
-    const auto close_up_to = [&](unsigned end) {
-        if (begin > end || ::syscall(SYS_close_range, begin, end, 0) == 0) return;
-        const auto last = std::min<long>(end, ::sysconf(_SC_OPEN_MAX));
-        for (long fd = begin; fd <= last; ++fd) ::close(int(fd));
-    };
-    for (const int fd : kept) {
-        if (unsigned(fd) < begin) continue;
-        if (unsigned(fd) > begin) close_up_to(unsigned(fd) - 1);
-        begin = unsigned(fd) + 1;
-    }
-    close_up_to(UINT_MAX);
-}
-
 void detach(const std::vector<Abandoned>& runs, int ready) {
     ::setsid();
     restore_signals();
@@ -120,8 +102,8 @@ void detach(const std::vector<Abandoned>& runs, int ready) {
     for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; ++fd) {
         if (null != fd) ::dup2(null, fd);
     }
-    keep_only(std::move(kept));
-    if (::chdir("/") != 0) return; // it stays where it is
+    close_descriptors_except(std::move(kept)); // among them may be the lock of the caller's own run
+    if (::chdir("/") != 0) return;             // it stays where it is
 }
 
 [[noreturn]] void work(const Workspace& workspace, std::vector<Abandoned>& runs, Fd ready) {

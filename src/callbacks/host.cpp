@@ -36,6 +36,8 @@ constexpr auto kAllEndHooks = 120s;
 constexpr auto kHurried = 2s;
 constexpr auto kHeartbeatEvery = 10s;
 constexpr auto kRecordEvery = 20ms;
+constexpr auto kLookAtStopped = 100ms;
+constexpr auto kRecordAgain = 2000ms; // where it could not be written
 // The kernel gives the members of a group their signals one after the other; all have theirs by then.
 constexpr auto kGroupDelivery = 2ms;
 
@@ -147,10 +149,11 @@ private:
         }
         auto now = Clock::now();
         if (answer_at_ && now >= *answer_at_) answer_supervisor();
+        if (stopped_child_) look_at_stopped();
         abandon_overdue(now);
         if (record_.dirty() && now >= next_record_) {
-            record_.flush();
-            next_record_ = Clock::now() + kRecordEvery;
+            const bool written = record_.flush();
+            next_record_ = Clock::now() + (written ? kRecordEvery : kRecordAgain);
         }
         if (job_.heartbeat && !ending_ && now >= next_heartbeat_) {
             job_.heartbeat();
@@ -161,6 +164,7 @@ private:
     Clock::time_point wake_time() const {
         auto wake = Clock::now() + kHeartbeatEvery;
         if (job_.heartbeat && !ending_) wake = std::min<Clock::time_point>(wake, next_heartbeat_);
+        if (stopped_child_) wake = std::min<Clock::time_point>(wake, Clock::now() + kLookAtStopped);
         if (answer_at_) wake = std::min<Clock::time_point>(wake, *answer_at_);
         if (record_.dirty()) wake = std::min<Clock::time_point>(wake, next_record_);
         if (ending_) wake = std::min<Clock::time_point>(wake, end_limit_);
@@ -195,6 +199,13 @@ private:
         send_message(job_.link.get(), quiet);
     }
 
+    // The supervisor has stopped itself because its child was. Somebody may have continued the child alone.
+    void look_at_stopped() {
+        if (is_stopped(*stopped_child_)) return;
+        if (is_stopped(::getppid())) ::kill(::getppid(), SIGCONT);
+        stopped_child_.reset();
+    }
+
     void read_link() {
         LinkMessage message;
         for (;;) {
@@ -202,6 +213,7 @@ private:
             if (received == Receive::nothing) return;
             if (received == Receive::closed) return on_supervisor_gone();
             if (message.kind == LinkKind::started) begin(message.number);
+            if (message.kind == LinkKind::stopping) stopped_child_ = message.number;
             if (message.kind == LinkKind::ask_canary) {
                 question_ = message.number;
                 answer_at_ = Clock::now() + kGroupDelivery;
@@ -209,6 +221,10 @@ private:
             if (message.kind == LinkKind::hurry) hurry();
             if (message.kind == LinkKind::ended) {
                 auto outcome = outcome_from_json(nlohmann::json::parse(message.text, nullptr, false));
+                // Too long for a message: it stands in the record.
+                if (!outcome)
+                    outcome = outcome_from_json(
+                        read_json(job_.run.attempt_dir() / "attempt.json").value_or(nlohmann::json()));
                 begin_end(outcome.value_or(Outcome{}));
             }
         }
@@ -225,7 +241,10 @@ private:
     void on_supervisor_gone() {
         supervisor_gone_ = true;
         if (ending_ || !job_.end_orphaned_run) return;
-        begin_end(job_.end_orphaned_run());
+        if (auto outcome = job_.end_orphaned_run())
+            begin_end(*outcome);
+        else
+            ::_exit(0);
     }
 
     void begin_end(const Outcome& outcome) {
@@ -277,6 +296,7 @@ private:
     Fd wake_, signals_;
     std::vector<std::shared_ptr<Worker>> workers_;
     bool prepare_pending_ = false, started_ = false, ending_ = false, supervisor_gone_ = false;
+    std::optional<pid_t> stopped_child_;
     std::int32_t question_ = 0;
     std::optional<Clock::time_point> answer_at_;
     Clock::time_point next_heartbeat_{}, next_record_{}, end_limit_ = Clock::time_point::max();

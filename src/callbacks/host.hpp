@@ -9,6 +9,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct HostJob {
     int sealed_spec = -1; // memory file that takes the spec as JSON when a prepare hook changed it
     SharedPage* page = nullptr;
     std::function<void()> heartbeat; // every 10 s from the main loop
-    std::function<Outcome()>
-        end_orphaned_run; // the supervisor was killed: ends the child, records and returns the outcome
+    // The supervisor was killed: ends the child, records and returns the outcome. nullopt: another process does all
+    // that.
+    std::function<std::optional<Outcome>()> end_orphaned_run;
     std::function<void(bool all_hooks_ended)> finished; // after the last end hook, before `done` is sent
 };
 

@@ -12,6 +12,15 @@ namespace poster {
 
 using nlohmann::json;
 
+namespace {
+
+std::string text_in(const json& entry, const char* key) {
+    auto found = entry.find(key);
+    return found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+} // namespace
+
 Ledger::Ledger(const std::filesystem::path& attempt_dir, std::string run_id, int attempt)
     : prefix_(fmt::format("{}/{}", run_id, attempt)) {
     auto path = attempt_dir / "hooks.jsonl";
@@ -19,7 +28,7 @@ Ledger::Ledger(const std::filesystem::path& attempt_dir, std::string run_id, int
     for (const auto& line : split(text, '\n')) {
         json entry = json::parse(line, nullptr, false);
         if (!entry.is_object()) continue;
-        remember(entry.value("callback", ""), entry.value("hook", ""), entry.value("state", ""));
+        remember(text_in(entry, "callback"), text_in(entry, "hook"), text_in(entry, "state"));
     }
     try {
         file_ = open_append(path);

@@ -15,22 +15,25 @@ bool RunRecord::dirty() const {
     return !sections_.empty();
 }
 
-void RunRecord::flush() {
+bool RunRecord::flush() {
     std::lock_guard lock(mutex_);
-    if (sections_.empty()) return;
-    auto content = read_json(file_).value_or(nlohmann::json::object());
-    for (auto& [section, value] : std::exchange(sections_, {})) {
-        auto& target = content[section];
+    if (sections_.empty()) return true;
+    auto content = read_json(file_);
+    if (!content || !content->is_object()) return false; // what is missing must not be replaced by a fragment
+    for (const auto& [section, value] : sections_) {
+        auto& target = (*content)[section];
         if (target.is_object() && value.is_object())
             target.update(value);
         else
-            target = std::move(value);
+            target = value;
     }
     try {
-        write_json(file_, content);
+        write_json(file_, *content);
     } catch (const Error&) {
-        // The supervisor's warning about the same directory is enough.
+        return false; // the supervisor's warning about the same directory is enough
     }
+    sections_.clear();
+    return true;
 }
 
 } // namespace poster

@@ -19,7 +19,7 @@ public:
 
     void merge(std::string_view section, const nlohmann::json& value);
     bool dirty() const;
-    void flush(); // a directory that is gone stops the record, nothing else
+    bool flush(); // false: it could not be written; what was to be written stays
 
 private:
     std::filesystem::path file_;

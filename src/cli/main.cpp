@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <error.hpp>
+#include <process.hpp>
 
 #include "parse.hpp"
 
@@ -18,6 +19,7 @@ constexpr int kLauncherFailed = 125; // of `run`, where the other codes are the 
 } // namespace
 
 int main(int argc, char** argv) {
+    poster::remember_command_line(argc, argv);
     try {
         std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
         return poster::execute(poster::parse(words));

@@ -184,7 +184,7 @@ std::optional<Milliseconds> parse_duration(std::string_view text) {
         total += *number * *unit;
         any = true;
     }
-    constexpr double kLongest = 1e15; // 30,000 years: what is added to it still fits
+    constexpr double kLongest = 3e12; // 95 years: added to a time in nanoseconds it still fits
     if (!any || !(total <= kLongest)) return {};
     return Milliseconds{std::llround(total)};
 }

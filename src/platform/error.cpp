@@ -91,8 +91,8 @@ void throw_errno(const std::string& attempt, int error) {
     throw Error(attempt + ": " + std::strerror(error));
 }
 
-void say(const std::string& message) {
-    write_stderr(prefixed(message));
+void say(const std::string& message, bool fresh_line) {
+    write_stderr((fresh_line ? "\n" : "") + prefixed(message));
 }
 
 void complain(const Error& error) {

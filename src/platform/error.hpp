@@ -27,7 +27,8 @@ int check_syscall(const std::string& attempt, int result);
 [[noreturn]] void throw_errno(const std::string& attempt, int error);
 
 // Writes "poster: …" lines to stderr, one write each; a message of several lines gets the prefix on each.
-void say(const std::string& message);
+// `fresh_line`: the cursor stands behind other words.
+void say(const std::string& message, bool fresh_line = false);
 void complain(const Error& error);
 
 } // namespace poster

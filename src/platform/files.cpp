@@ -153,7 +153,7 @@ void replace_file(const fs::path& path, std::string_view content, Durability dur
 
 void append_line(const fs::path& path, std::string_view line) {
     const Fd fd{check_syscall("append to " + path.native(),
-                              ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, kFileMode))};
+                              ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode))};
     std::string bytes;
     bytes.reserve(line.size() + 2);
     struct stat facts{};
@@ -185,7 +185,7 @@ void make_directories(const fs::path& path) {
 
 Fd open_append(const fs::path& path) {
     return Fd{check_syscall("open " + path.native(),
-                            ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, kFileMode))};
+                            ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode))};
 }
 
 bool write_all(int fd, std::string_view bytes) {

@@ -1,9 +1,12 @@
 #include "process.hpp"
 
+#include <algorithm>
+#include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -198,6 +201,17 @@ std::vector<pid_t> descendants(pid_t pid) {
     return found;
 }
 
+bool has_in_environment(pid_t pid, std::string_view assignment) {
+    const auto environment = read_file(fmt::format("/proc/{}/environ", pid));
+    return environment && holds_entry(*environment, assignment);
+}
+
+bool is_same_program(pid_t pid) {
+    struct stat own{}, theirs{};
+    return ::stat("/proc/self/exe", &own) == 0 && ::stat(fmt::format("/proc/{}/exe", pid).c_str(), &theirs) == 0 &&
+           own.st_dev == theirs.st_dev && own.st_ino == theirs.st_ino;
+}
+
 std::vector<pid_t> processes_with_environment(std::string_view assignment) {
     std::vector<pid_t> found;
     const pid_t self = ::getpid();
@@ -206,8 +220,7 @@ std::vector<pid_t> processes_with_environment(std::string_view assignment) {
         if (pid == self) return;
         struct stat facts{};
         if (::stat(fmt::format("/proc/{}", pid).c_str(), &facts) != 0 || facts.st_uid != user) return;
-        const auto environment = read_file(fmt::format("/proc/{}/environ", pid));
-        if (environment && holds_entry(*environment, assignment)) found.push_back(pid);
+        if (has_in_environment(pid, assignment)) found.push_back(pid);
     });
     return found;
 }
@@ -241,6 +254,54 @@ std::uint64_t oom_kill_count() {
         }
     }
     return oom_kills_in("/proc/vmstat").value_or(0);
+}
+
+namespace {
+
+void close_range_of(unsigned first, unsigned last) {
+    if (first > last || ::syscall(SYS_close_range, first, last, 0) == 0) return;
+    std::vector<int> open; // closing while reading the folder would miss some
+    for_each_number_in("/proc/self/fd", [&](pid_t fd) { open.push_back(fd); });
+    if (open.empty()) {
+        const auto end = std::min<long>(last, ::sysconf(_SC_OPEN_MAX) - 1);
+        for (long fd = first; fd <= end; ++fd) ::close(int(fd));
+    }
+    for (const int fd : open)
+        if (unsigned(fd) >= first && unsigned(fd) <= last) ::close(fd);
+}
+
+char* command_line_begin = nullptr;
+std::size_t command_line_size = 0;
+
+} // namespace
+
+void close_descriptors_except(std::vector<int> kept) {
+    std::sort(kept.begin(), kept.end());
+    unsigned first = 3;
+    for (const int fd : kept) {
+        if (fd < 3) continue;
+        const auto keep = unsigned(fd);
+        if (keep > first) close_range_of(first, keep - 1);
+        first = keep + 1;
+    }
+    close_range_of(first, ~0U);
+}
+
+void remember_command_line(int argc, char** argv) {
+    if (argc < 1) return;
+    command_line_begin = argv[0];
+    char* end = argv[0];
+    for (int i = 0; i < argc && argv[i] == end; ++i) end = argv[i] + std::strlen(argv[i]) + 1;
+    command_line_size = std::size_t(end - command_line_begin);
+}
+
+void show_command_line(const std::vector<std::string>& words) {
+    if (command_line_size == 0) return;
+    std::string text;
+    for (const auto& word : words) text.append(word).push_back('\0');
+    text.resize(command_line_size, '\0');
+    text.back() = '\0'; // without it the kernel would read on in the environment
+    std::memcpy(command_line_begin, text.data(), text.size());
 }
 
 } // namespace poster

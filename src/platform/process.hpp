@@ -36,8 +36,15 @@ std::string command_of(pid_t pid);         // its command line, shortened; "" wh
 std::vector<pid_t> descendants(pid_t pid); // children, their children …, without itself
 // Processes of this user whose environment holds `assignment` ("POSTER_RUN_ID=…"), without the caller.
 std::vector<pid_t> processes_with_environment(std::string_view assignment);
+bool has_in_environment(pid_t pid, std::string_view assignment); // as it was when the process was executed
+bool is_same_program(pid_t pid);                                 // it runs the same file as this process
 std::optional<ProcessSample> sample_process(pid_t pid);
 // A count that rises when the OOM killer strikes this cgroup (memory.events) or, without one, this machine.
 std::uint64_t oom_kill_count();
+// All descriptors from 3 up but these, also where the kernel has no close_range.
+void close_descriptors_except(std::vector<int> kept);
+// What ps shows of this process: these words, as far as there is room where its own had been.
+void remember_command_line(int argc, char** argv); // by main, once
+void show_command_line(const std::vector<std::string>& words);
 
 } // namespace poster

@@ -16,6 +16,7 @@ enum class LinkKind : std::uint32_t {
     not_started, // the child could not be executed, or was told to end before it began
     ended,       // text: the outcome's fields as JSON (attempt.json form). Run on_end, then answer `done`
     hurry,       // a second SIGTERM: cut short what only the network waits for
+    stopping,    // number: the child, which is stopped; so is the supervisor from now on, until it goes on
     ask_canary,  // number: of the question. Answer `canary_quiet` once every group signal so far has been told
     // host to supervisor
     prepared,     // the prepare hooks have run; number: 1 if the spec changed (its JSON is in the memory file)

@@ -125,6 +125,12 @@ bool is_inside(const std::string& id, const json& attempt) {
     return child > 1 && text_at(attempt, "boot_id") == boot_id() && self_and_ancestors().contains(child);
 }
 
+// Another user's run is that user's to end: what root wrote there the owner could not read any more.
+bool is_ours(const fs::path& attempt_dir) {
+    struct stat facts{};
+    return ::stat((attempt_dir / "attempt.json").c_str(), &facts) == 0 && facts.st_uid == ::geteuid();
+}
+
 ProcessIdentity child_of(const json& attempt) {
     return {number_at<pid_t>(attempt, "child_pid"), number_at<std::uint64_t>(attempt, "child_start_ticks")};
 }
@@ -143,7 +149,7 @@ std::optional<Abandoned> claim_if_dead(const Store& store, const std::string& id
         look_at_unborn(store, id);
         return {};
     }
-    if (is_inside(id, *attempt)) return {};
+    if (is_inside(id, *attempt) || !is_ours(dir)) return {};
     Abandoned run;
     run.id = id;
     run.attempt = number;

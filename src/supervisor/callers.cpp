@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +51,9 @@ Supervisor::Callers::Callers() {
     signal_fd = Fd(check_syscall("open a signal descriptor", ::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)));
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
     terminal = Fd(::open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+    has_terminal = bool(terminal);
+    for (int fd : {0, 1, 2}) // a bare chroot has no /dev/tty
+        if (::isatty(fd) == 1 && ::tcgetsid(fd) == ::getsid(0)) has_terminal = true;
 }
 
 std::vector<int> open_descriptors() {
@@ -62,18 +66,6 @@ std::vector<int> open_descriptors() {
     }
     ::closedir(dir);
     return found;
-}
-
-void close_descriptors_except(std::vector<int> kept) {
-    std::sort(kept.begin(), kept.end());
-    unsigned first = 3;
-    for (int fd : kept) {
-        if (fd < 3) continue;
-        auto keep = static_cast<unsigned>(fd);
-        if (keep > first) ::close_range(first, keep - 1, 0);
-        first = keep + 1;
-    }
-    ::close_range(first, ~0U, 0);
 }
 
 } // namespace poster

@@ -19,10 +19,10 @@ struct Supervisor::Callers {
     std::array<bool, 3> closed{};
     std::vector<int> extra; // descriptors from 3 up that were passed to the child as well
     Fd signal_fd;
-    Fd terminal; // /dev/tty
+    Fd terminal;               // /dev/tty
+    bool has_terminal = false; // a controlling one
 };
 
-std::vector<int> open_descriptors();                  // all from 3 up
-void close_descriptors_except(std::vector<int> kept); // of these
+std::vector<int> open_descriptors(); // all from 3 up
 
 } // namespace poster

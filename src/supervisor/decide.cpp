@@ -17,6 +17,7 @@ constexpr auto kInterruptWindow = 3s;
 constexpr auto kRekillEvery = 500ms;
 constexpr auto kDrainQuiet = 400ms;
 constexpr auto kDrainTotal = 2s;
+constexpr auto kUnkillable = 10s; // after SIGKILL: another user's process, or one in the middle of a dead disk's read
 constexpr auto kLeastSweep = 500ms;
 constexpr auto kHooksTotal = 125s;
 constexpr auto kHurriedHooks = 5s;
@@ -44,6 +45,7 @@ public:
         switch (input.kind) {
         case Kind::child_started: s_.phase = Phase::running; break;
         case Kind::never_started:
+            s_.ended_at = now_;
             end_streams();
             finalise();
             break;
@@ -199,13 +201,15 @@ private:
         act(Verb::kill_tree);
         s_.tree_killed = true;
         s_.kill_at = now_ + kRekillEvery;
+        if (s_.phase == Phase::sweeping && !s_.sweep_end_at) s_.sweep_end_at = now_ + kUnkillable;
     }
 
     void on_child_stopped(int signal) {
         if (s_.phase == Phase::terminating) return act(Verb::forward, SIGCONT);
         if (s_.phase != Phase::running) return;
         s_.phase = Phase::stopped;
-        if (s_.shares_terminal) act(Verb::stop_self, signal);
+        // What has come meanwhile may ask for the end: that is to be settled first, and wakes the child.
+        if (s_.shares_terminal && s_.pending.empty()) act(Verb::stop_self, signal);
     }
 
     void on_child_ended(int status) {
@@ -229,6 +233,7 @@ private:
     void drain() {
         s_.phase = Phase::draining;
         s_.kill_at.reset();
+        s_.sweep_end_at.reset();
         if (!s_.streams_open) return finalise();
         s_.quiet_at = now_ + kDrainQuiet;
         s_.drain_end_at = now_ + kDrainTotal;
@@ -267,6 +272,7 @@ private:
         release_pending([&](const PendingSignal& it) { return it.forward_at <= now_; });
         if (s_.time_limit_at && now_ >= *s_.time_limit_at) on_time_limit();
         if (s_.kill_at && now_ >= *s_.kill_at) kill_tree();
+        if (s_.sweep_end_at && now_ >= *s_.sweep_end_at) drain();
         bool quiet = s_.quiet_at && now_ >= *s_.quiet_at;
         bool drained = s_.drain_end_at && now_ >= *s_.drain_end_at;
         if (s_.phase == Phase::draining && (quiet || drained)) finalise();
@@ -281,7 +287,7 @@ private:
     }
 
     void shift_deadlines(Milliseconds late) {
-        for (auto* deadline : {&s_.kill_at, &s_.quiet_at, &s_.drain_end_at, &s_.hooks_end_at})
+        for (auto* deadline : {&s_.kill_at, &s_.quiet_at, &s_.drain_end_at, &s_.hooks_end_at, &s_.sweep_end_at})
             if (*deadline) **deadline += late;
     }
 
@@ -303,7 +309,8 @@ std::optional<MonoTime> next_deadline(const SupervisorState& state) {
     auto consider = [&](const std::optional<MonoTime>& at) {
         if (at && (!next || *at < *next)) next = at;
     };
-    for (const auto& at : {state.time_limit_at, state.kill_at, state.quiet_at, state.drain_end_at, state.hooks_end_at})
+    for (const auto& at : {state.time_limit_at, state.kill_at, state.quiet_at, state.drain_end_at, state.hooks_end_at,
+                           state.sweep_end_at})
         consider(at);
     for (const auto& it : state.pending) consider(it.forward_at);
     return next;

@@ -62,7 +62,7 @@ struct SupervisorState {
     std::vector<PendingSignal> pending;
     std::vector<PendingSignal> canary_words;
     // Deadlines
-    std::optional<MonoTime> time_limit_at, kill_at, quiet_at, drain_end_at, hooks_end_at, ended_at;
+    std::optional<MonoTime> time_limit_at, kill_at, quiet_at, drain_end_at, hooks_end_at, sweep_end_at, ended_at;
 };
 
 struct Input {

@@ -11,10 +11,19 @@
 #include <csignal>
 
 #include <files.hpp>
+#include <process.hpp>
 
 #include "callers.hpp"
 
 namespace poster {
+
+namespace {
+
+constexpr int kReapTries = 200;
+constexpr useconds_t kReapStepUs = 1000;
+constexpr std::size_t kMostUnsent = 1000;
+
+} // namespace
 
 HostProcess::HostProcess(const SupervisedRun& run) : run_(run), page_(map_shared_page()) {
     if (run.prepares) sealed_ = Fd(::memfd_create("sealed-spec", MFD_CLOEXEC));
@@ -31,7 +40,11 @@ void HostProcess::start() {
         link_ = std::move(ours);
         return;
     }
-    ::prctl(PR_SET_NAME, "poster-host");
+    // `pkill poster` means the supervisor, and `pkill -f train.py` also its child: then the canary is to be hit as
+    // well.
+    ::prctl(PR_SET_NAME, "run-host");
+    show_command_line(run_.spec.argv);
+    ours.close();
     std::vector<int> kept = run_.host_keeps;
     kept.push_back(theirs.get());
     if (sealed_) kept.push_back(sealed_.get());
@@ -41,7 +54,11 @@ void HostProcess::start() {
     for (int fd : {0, 1, 2})
         if (null >= 0) ::dup2(null, fd);
     if (null > 2) ::close(null);
-    ::_exit(run_.host(std::move(theirs), sealed_.get(), page_));
+    try {
+        ::_exit(run_.host(std::move(theirs), sealed_.get(), page_));
+    } catch (...) { // nothing of the host's may run the supervisor's code
+        ::_exit(125);
+    }
 }
 
 void HostProcess::tell(LinkKind kind, int number, std::string text) {
@@ -52,7 +69,13 @@ void HostProcess::tell(LinkKind kind, int number, std::string text) {
     message.kind = kind;
     message.number = number;
     message.text = std::move(text);
-    if (link_) send_message(link_.get(), message);
+    if (unsent_.size() < kMostUnsent) unsent_.push_back(std::move(message));
+    send_unsent();
+}
+
+bool HostProcess::send_unsent() {
+    while (link_ && !unsent_.empty() && send_message(link_.get(), unsent_.front())) unsent_.pop_front();
+    return unsent_.empty();
 }
 
 Receive HostProcess::hear(LinkMessage& message) {
@@ -65,6 +88,7 @@ Receive HostProcess::hear(LinkMessage& message) {
 bool HostProcess::died() {
     pid_ = 0;
     link_.close();
+    unsent_.clear();
     if (starts_ >= 2) return false;
     start();
     if (pid_ <= 0) return false;
@@ -77,7 +101,8 @@ bool HostProcess::died() {
 void HostProcess::kill() {
     if (pid_ <= 0) return;
     ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
+    // Not for ever: a thread of it may hang in a dead disk's read.
+    for (int i = 0; i < kReapTries && ::waitpid(pid_, nullptr, WNOHANG) == 0; ++i) ::usleep(kReapStepUs);
     pid_ = 0;
 }
 

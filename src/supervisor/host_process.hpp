@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <deque>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,7 @@ public:
     const SharedPage* page() const { return page_; }
 
     void tell(LinkKind kind, int number = 0, std::string text = {});
+    bool send_unsent(); // false: its queue is full, as when it is stopped; try again soon
     Receive hear(LinkMessage& message);
     // It has died. Starts it again, the first time, and tells it what its predecessor had been told. False: it stays
     // dead.
@@ -38,6 +40,7 @@ private:
     pid_t pid_ = 0;
     int starts_ = 0;
     bool prepared_ = false;
+    std::deque<LinkMessage> unsent_;
     Fd link_, sealed_;
     SharedPage* page_ = nullptr;
     std::optional<int> told_started_;

@@ -84,7 +84,9 @@ void OutputLog::flush() {
     std::string line =
         fmt::format("[{},{},{},{}]\n", at, open_->offset, open_->length, static_cast<int>(open_->stream));
     open_.reset();
-    if (!write_all(index_.get(), line)) truncated_ = true;
+    if (index_torn_) line.insert(0, "\n"); // a full disk may have taken half of the one before
+    index_torn_ = !write_all(index_.get(), line);
+    if (index_torn_) truncated_ = true;
 }
 
 void OutputLog::fail(const char* what, int error, MonoTime now) {

@@ -48,7 +48,7 @@ private:
     std::uint64_t offset_ = 0;
     std::optional<Chunk> open_;
     std::optional<MonoTime> retry_at_;
-    bool truncated_ = false;
+    bool truncated_ = false, index_torn_ = false;
     std::string tail_;
 };
 

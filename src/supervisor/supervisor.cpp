@@ -35,6 +35,7 @@ constexpr auto kLookForTree = 50ms; // no signal tells of a grandchild's end
 constexpr auto kNoticeStop = 500ms; // how exactly the time poster itself was stopped is told from a deadline
 constexpr auto kLate = 1s;
 constexpr int kLastWordsTimeout = 1000;
+constexpr int kOwnFailure = 125;
 
 SignalSource source_of(const signalfd_siginfo& info) {
     if (info.ssi_code > 0) return SignalSource::kernel;
@@ -61,9 +62,8 @@ public:
         output_ = &output;
         host_.start();
         state_.canary_alive = host_.alive();
-        if (run_.prepares) await_prepared();
-        state_.grace = spec_.grace;
-        if (!ended_before_start()) start_child(extra_descriptors);
+        extra_ = &extra_descriptors;
+        start();
         while (state_.phase != Phase::done || (!output_->flushed() && !told_to_leave_)) turn();
         output.flush_sinks(told_to_leave_ ? 0 : kLastWordsTimeout);
         host_.kill();
@@ -84,6 +84,20 @@ private:
         if (auto sealed = host_.sealed_spec()) spec_ = run_.parse_spec(*sealed);
     }
 
+    // The host lives by now: whatever fails is an outcome, with its end hooks.
+    void start() {
+        try {
+            if (run_.prepares) await_prepared();
+            state_.grace = spec_.grace;
+            if (!ended_before_start()) start_child();
+        } catch (const std::exception& error) {
+            own_failure_ = error.what();
+            host_.tell(LinkKind::not_started);
+            output_->close_child_ends();
+            happens(Input::Kind::never_started);
+        }
+    }
+
     bool ending_signal_waits() const { return early_.has_value(); }
 
     // A signal that came before the child was started: the child never is.
@@ -96,17 +110,18 @@ private:
         return true;
     }
 
-    void start_child(const std::vector<int>& extra_descriptors) {
+    void start_child() {
         started_ = Clock::now();
         if (spec_.timeout) state_.time_limit_at = started_ + *spec_.timeout;
         Spawned child =
             spawn_child({spec_, run_.environment, signals_, output_->child_ends(), closed_, !state_.shares_terminal});
         output_->close_child_ends();
-        let_go_of_descriptors(extra_descriptors);
+        let_go_of_descriptors(*extra_);
         child_ = child.pid;
-        exec_error_ = child.exec_error;
-        if (exec_error_ != 0) {
+        if (child.exec_error != 0) {
             ::waitpid(std::exchange(child_, 0), nullptr, 0);
+            if (!child.in_cwd) throw_errno("enter " + spec_.cwd.native(), child.exec_error);
+            exec_error_ = child.exec_error;
             host_.tell(LinkKind::not_started);
             happens(Input::Kind::never_started);
             return;
@@ -115,6 +130,7 @@ private:
         run_.child_started(child_);
         happens(Input::Kind::child_started);
         if (!output_->open()) happens(Input::Kind::streams_closed);
+        for (const auto& info : std::exchange(early_others_, {})) take_signal(info);
     }
 
     // What the child has is the child's: the other ends must see it when the child closes it.
@@ -167,6 +183,7 @@ private:
         if (auto due = log_->flush_if_due(now)) sooner(*due);
         if (state_.phase == Phase::sweeping) sooner(now + kLookForTree);
         if (state_.kill_at) sooner(now + kNoticeStop);
+        if (host_.alive() && !host_.send_unsent()) sooner(now + kLookForTree);
         return wake;
     }
 
@@ -181,14 +198,23 @@ private:
         if (left_descendants().empty()) happens(Input::Kind::tree_gone);
     }
 
+    // Of other runs, begun by the host of this one: it outlives its parent, and comes down to this process then.
+    bool is_recovery(pid_t pid) const {
+        return pid != child_ && is_same_program(pid) && !has_in_environment(pid, run_.environment.front());
+    }
+
     // Everything below poster that is neither the child itself nor the host's.
     std::vector<pid_t> left_descendants() const {
         std::vector<pid_t> all = descendants(::getpid());
-        std::vector<pid_t> hosts;
-        if (host_.alive()) hosts = descendants(host_.pid());
-        std::erase_if(all, [&](pid_t pid) {
-            return pid == host_.pid() || std::find(hosts.begin(), hosts.end(), pid) != hosts.end();
-        });
+        std::vector<pid_t> spared;
+        const auto spare = [&](pid_t pid) {
+            spared.push_back(pid);
+            for (pid_t below : descendants(pid)) spared.push_back(below);
+        };
+        if (host_.alive()) spare(host_.pid());
+        for (pid_t pid : all)
+            if (is_recovery(pid)) spare(pid);
+        std::erase_if(all, [&](pid_t pid) { return std::find(spared.begin(), spared.end(), pid) != spared.end(); });
         return all;
     }
 
@@ -216,6 +242,7 @@ private:
         if (state_.phase == Phase::starting) {
             bool typed = input.source == SignalSource::kernel;
             if (ends && !early_) early_ = Cause{input.number, typed, false, input.sender};
+            if (!ends) early_others_.push_back(info);
             return;
         }
         if (state_.phase == Phase::done && ends) told_to_leave_ = true;
@@ -228,6 +255,7 @@ private:
         pid_t pid = 0;
         while ((pid = ::wait4(-1, &status, WNOHANG | WUNTRACED | WCONTINUED, &usage)) > 0) {
             if (pid == child_) on_child(status, usage);
+            if (pid == host_.pid() && WIFSTOPPED(status)) ::kill(pid, SIGCONT); // this process runs: the host must, too
             if (pid == host_.pid() && (WIFEXITED(status) || WIFSIGNALED(status))) on_host_gone();
         }
     }
@@ -306,7 +334,7 @@ private:
             if (child_ > 0) ::kill(child_, action.number);
             break;
         case Verb::ask_canary: host_.tell(LinkKind::ask_canary, action.number); break;
-        case Verb::kill_tree: signal_tree({SIGKILL}); break;
+        case Verb::kill_tree: kill_tree(); break;
         case Verb::terminate_tree: signal_tree({SIGTERM, SIGCONT}); break;
         case Verb::stop_self: stop_self(action.number); break;
         case Verb::resize:
@@ -323,6 +351,14 @@ private:
         }
     }
 
+    void kill_tree() {
+        if (child_ > 0) { // whatever /proc may tell, or not
+            ::kill(child_, SIGKILL);
+            if (!state_.shares_terminal) ::kill(-child_, SIGKILL);
+        }
+        signal_tree({SIGKILL});
+    }
+
     void signal_tree(std::initializer_list<int> signals) {
         for (pid_t pid : left_descendants())
             for (int signal : signals) ::kill(pid, signal);
@@ -330,6 +366,7 @@ private:
 
     // Poster stops as its child did, so that the shell sees one job; the group stays consistent.
     void stop_self(int signal) {
+        host_.tell(LinkKind::stopping, child_);
         output_->drain(*log_); // what the child wrote before is to be seen while it is stopped
         sigset_t set;
         ::sigemptyset(&set);
@@ -360,6 +397,11 @@ private:
         log_->close();
         seen.log_truncated = log_->truncated();
         outcome_ = compose_outcome(seen);
+        if (!own_failure_.empty()) {
+            outcome_.status = Status::failed;
+            outcome_.exit_code = kOwnFailure;
+            outcome_.reason = "poster could not start it: " + own_failure_;
+        }
         mid_line_ = !log_->tail().empty() && log_->tail().back() != '\n';
         std::string record = run_.record_outcome(outcome_, exec_error_);
         host_.tell(LinkKind::ended, 0, std::move(record));
@@ -370,6 +412,7 @@ private:
         Ending end;
         end.outcome = outcome_;
         end.cursor_mid_line = mid_line_;
+        end.own_failure = own_failure_;
         if (outcome_.exit_code) {
             end.exit_code = *outcome_.exit_code;
             return end;
@@ -387,6 +430,7 @@ private:
     RunSpec spec_;
     const CallersSignals& signals_;
     const std::array<bool, 3>& closed_;
+    const std::vector<int>* extra_ = nullptr;
     int signal_fd_;
     HostProcess host_;
     SupervisorState state_;
@@ -396,6 +440,8 @@ private:
     std::optional<MonoTime> ended_;
     std::uint64_t oom_kills_;
     std::optional<Cause> early_;
+    std::vector<signalfd_siginfo> early_others_; // that came before the child was there
+    std::string own_failure_;
     pid_t child_ = 0;
     int exec_error_ = 0;
     rusage usage_{};
@@ -411,7 +457,7 @@ Supervisor::Supervisor(const sigset_t* mask) : callers_(std::make_unique<Callers
 Supervisor::~Supervisor() = default;
 
 Ending Supervisor::supervise(const SupervisedRun& run) {
-    Watch watch(run, callers_->signals, callers_->closed, callers_->signal_fd.get(), bool(callers_->terminal));
+    Watch watch(run, callers_->signals, callers_->closed, callers_->signal_fd.get(), callers_->has_terminal);
     return watch.go(callers_->extra);
 }
 

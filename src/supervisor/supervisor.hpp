@@ -18,8 +18,9 @@ namespace poster {
 struct SharedPage;
 
 struct SupervisedRun {
-    RunSpec spec;                         // what to execute; a prepare hook may still change it
-    std::filesystem::path attempt_dir;    // output.log and output.idx are written here
+    RunSpec spec;                      // what to execute; a prepare hook may still change it
+    std::filesystem::path attempt_dir; // output.log and output.idx are written here
+    // The first is POSTER_RUN_ID, by which a process of this run is known.
     std::vector<std::string> environment; // POSTER_* for the child: NAME=VALUE, or NAME where it is to be unset
     bool prepares = false;                // wait for the host's prepare hooks before the child is started
     // Called in a freshly forked process with its end of the link; returns the exit status of that process.
@@ -36,6 +37,7 @@ struct Ending {
     int exit_code = 0;
     std::optional<int> die_of; // re-raise this signal instead
     Outcome outcome;
+    std::string own_failure{};    // why poster could not start the child; empty: it could
     bool cursor_mid_line = false; // the child's last byte on poster's stderr was no newline
 };
 

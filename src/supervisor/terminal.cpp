@@ -65,7 +65,7 @@ void TerminalModes::copy_from(int pty) {
 }
 
 void TerminalModes::restore() {
-    if (before_ && changed_ && in_foreground()) ::tcsetattr(terminal_, TCSADRAIN, &*before_);
+    if (before_ && changed_ && in_foreground()) ::tcsetattr(terminal_, TCSANOW, &*before_);
     changed_ = false;
 }
 

@@ -176,7 +176,7 @@ class Fish(Completion):
             ("poster show a", "a:b"),
             ("poster run -f fil", "file.txt"),
             ("poster run -q cat fil", "file.txt"),
-            ("poster run -n x git che", "checkout"),
+            ("poster run -n x cat fil", "file.txt"),
         ]
         for typed, wanted in cases:
             with self.subTest(typed=typed):

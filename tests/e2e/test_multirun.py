@@ -108,6 +108,8 @@ class Commands(Multirun):
             if shutil.which(shell) is None:
                 continue
             for line in lines:
+                if shell == "fish" and "'" in line:
+                    continue  # in fish '\\' is an open quote
                 with self.subTest(shell=shell, line=line):
                     self.check_shell(shell, line)
 

@@ -303,3 +303,31 @@ TEST_CASE("the loop ends when the hooks are done, and without them when their ti
         CHECK(world.after(1000ms).take(Kind::signal, SIGTERM).did(Verb::hurry));
     }
 }
+
+TEST_CASE("a process that SIGKILL does not end holds the run for ten seconds, not for ever") {
+    auto world = running();
+    world.take(Kind::signal, SIGTERM).take(Kind::child_ended, 0);
+    CHECK(world.after(1000ms).did(Verb::kill_tree));
+    for (int i = 0; i < 19; ++i) world.after(500ms);
+    CHECK(world.state.phase == Phase::sweeping);
+    world.after(500ms);
+    CHECK(world.state.phase == Phase::draining);
+}
+
+TEST_CASE("end hooks of a command that never started can be hurried, too") {
+    World world;
+    world.take(Kind::never_started);
+    CHECK(world.state.phase == Phase::finalising);
+    world.take(Kind::signal, SIGTERM);
+    world.after(1100ms);
+    CHECK(world.take(Kind::signal, SIGTERM).did(Verb::hurry));
+}
+
+TEST_CASE("a child that stops while a signal waits for the canary does not stop poster") {
+    auto world = running(true);
+    world.take(Kind::signal, SIGTERM);
+    CHECK_FALSE(world.take(Kind::child_stopped, SIGSTOP).did(Verb::stop_self, SIGSTOP));
+    world.take(Kind::canary_quiet, 1);
+    CHECK(world.did(Verb::forward, SIGTERM));
+    CHECK(world.did(Verb::forward, SIGCONT));
+}
