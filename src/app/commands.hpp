@@ -69,6 +69,10 @@ struct WaitArguments {
     std::optional<std::string> timeout, store;
     bool quiet = false;
 };
+struct TopArguments {
+    std::optional<std::string> interval, store;
+    bool json = false;
+};
 struct ListArguments {
     std::vector<std::string> statuses, tags;
     std::string name, group;
@@ -108,6 +112,7 @@ int remove_runs(const RemoveArguments& arguments);
 int collect_garbage(const CollectArguments& arguments);
 int wait_for_runs(const WaitArguments& arguments);
 int examine(const PlainArguments& arguments);
+int show_top(const TopArguments& arguments);
 int list_runs(const ListArguments& arguments);
 int show_run(const ShowArguments& arguments);
 int show_logs(const LogsArguments& arguments);

@@ -127,6 +127,17 @@ constexpr std::array kWaitExamples{
 };
 constexpr std::array kDoctorExamples{ExampleText{"poster doctor", "is all well here?"}};
 
+constexpr std::array kTopOptions{
+    OptionText{"--interval", "DURATION", "look again so often (default: 1s)"},
+    kStore,
+    kJson,
+    kHelp,
+};
+constexpr std::array kTopExamples{
+    ExampleText{"poster top", "watch what is running"},
+    ExampleText{"poster top --json", "one look, for scripts"},
+};
+
 constexpr std::array kListOptions{
     OptionText{"--status", "STATUS", "runs with this status only; may be given several times: any of them"},
     OptionText{"--tag", "TAG", "runs with this tag only; may be given several times: all of them"},
@@ -248,6 +259,12 @@ constexpr std::array kCommands{
         "Looks at the store, the kernel, the programs and libraries that poster makes use of, and the callbacks. "
         "Exits with 1 where something is bad.",
         kPlainOptions, kDoctorExamples},
+    CommandText{
+        "top", "[OPTION]…", "Watch the running runs",
+        "Shows the running and the queued runs with their CPU, memory, GPU and last line of output, again and "
+        "again. Keys: j and k move, Enter shows the log, s stops, a shows ended runs as well, q quits. Where there "
+        "is no terminal it prints one look.",
+        kTopOptions, kTopExamples},
     CommandText{"ls", "[OPTION]…", "List runs, newest first", "Lists the runs of the store, newest first.",
                 kListOptions, kListExamples},
     CommandText{

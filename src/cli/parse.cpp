@@ -395,6 +395,21 @@ Command parse_wait(const Words& words) {
     return arguments;
 }
 
+Command parse_top(const Words& words) {
+    TopArguments arguments;
+    Form form("top");
+    form.value("--interval", [&](const std::string& word) {
+        check_duration("--interval", word);
+        arguments.interval = word;
+    });
+    form.store(arguments.store);
+    form.flag("--json", arguments.json);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    refuse_words(form, rest, 0);
+    return arguments;
+}
+
 Command parse_ls(const Words& words) {
     ListArguments arguments;
     Form form("ls");
@@ -529,6 +544,7 @@ Command parse(const Words& words) {
     if (name == "gc") return parse_gc(rest);
     if (name == "wait") return parse_wait(rest);
     if (name == "doctor") return parse_plain(name, examine, rest);
+    if (name == "top") return parse_top(rest);
     if (name == "ls") return parse_ls(rest);
     if (name == "show") return parse_show(rest);
     if (name == "logs") return parse_logs(rest);
@@ -557,6 +573,7 @@ struct Execute {
     int operator()(const RemoveArguments& arguments) const { return remove_runs(arguments); }
     int operator()(const CollectArguments& arguments) const { return collect_garbage(arguments); }
     int operator()(const WaitArguments& arguments) const { return wait_for_runs(arguments); }
+    int operator()(const TopArguments& arguments) const { return show_top(arguments); }
     int operator()(const ListArguments& arguments) const { return list_runs(arguments); }
     int operator()(const ShowArguments& arguments) const { return show_run(arguments); }
     int operator()(const LogsArguments& arguments) const { return show_logs(arguments); }

@@ -18,8 +18,8 @@ struct TextCommand {
     std::string text;
 };
 using Command = std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, TagArguments,
-                             NoteArguments, RemoveArguments, CollectArguments, WaitArguments, ListArguments,
-                             ShowArguments, LogsArguments, StopArguments, PlainCommand, TextCommand>;
+                             NoteArguments, RemoveArguments, CollectArguments, WaitArguments, TopArguments,
+                             ListArguments, ShowArguments, LogsArguments, StopArguments, PlainCommand, TextCommand>;
 
 // `words` without the program's name. Throws UsageError; touches nothing.
 Command parse(const std::vector<std::string>& words);
