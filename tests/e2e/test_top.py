@@ -44,7 +44,7 @@ class Live(PosterTest):
         self.socket = str(self.tmp / "tmux")
         self.addCleanup(self.tmux, "kill-server", check=False)
         self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", "100", "-y", "20", "sh")
-        self.tmux("send-keys", "PS1=; stty -g; echo shell ready", "Enter")
+        self.tmux("send-keys", "PS1=; stty -g; echo shell 'ready'", "Enter")
         self.shows(r"shell ready\n")
         self.modes = set(re.findall(MODES, self.screen()))
 
