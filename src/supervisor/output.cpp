@@ -21,8 +21,8 @@ namespace poster {
 namespace {
 
 constexpr std::size_t kReadSize = 128UL * 1024; // larger ones leave the processor's cache: slower, measured
-constexpr std::size_t kPipeSize = 256UL * 1024; // more, and 40 runs of a user have used up what one may have
-constexpr std::size_t kLeastRead = 4096;        // what a terminal gives at a time
+constexpr std::size_t kPipeSize = 512UL * 1024;
+constexpr std::size_t kLeastRead = 4096; // what a terminal gives at a time
 constexpr std::size_t kSinkLimit = 1024UL * 1024;
 constexpr std::size_t kCarefulChunk = 4096; // POLLOUT promises this much without blocking
 
@@ -51,6 +51,8 @@ Sink::Sink(int fd) : fd_(fd) {
     if (::fstat(fd, &info) != 0) return;
     bool terminal = ::isatty(fd) == 1;
     if (S_ISSOCK(info.st_mode)) way_ = Way::socket;
+    if (S_ISFIFO(info.st_mode) && fd == STDOUT_FILENO)
+        ::fcntl(fd, F_SETPIPE_SZ, kPipeSize); // fewer wake-ups here as well
     if (S_ISFIFO(info.st_mode) || terminal) {
         way_ = Way::careful;
         std::string path = fmt::format("/proc/self/fd/{}", fd);
@@ -160,7 +162,9 @@ void OutputPlan::add_source(int fd, Stream stream, const std::array<bool, 3>& cl
         check_syscall("make a pipe", ::pipe2(ends.data(), O_CLOEXEC));
         source.read_end = Fd(ends[0]);
         child_side_.emplace_back(ends[1]);
-        ::fcntl(ends[0], F_SETPIPE_SZ, kPipeSize); // fewer wake-ups; refused beyond the user's pipe quota
+        // Not of stderr: what a user may have in pipes, many runs at once would use up.
+        if (stream != Stream::err)
+            ::fcntl(ends[0], F_SETPIPE_SZ, kPipeSize); // fewer wake-ups; refused beyond the user's pipe quota
         ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
     }
     child_ends_[static_cast<std::size_t>(fd - 1)] = child_side_.back().get();
