@@ -1,7 +1,8 @@
 // `poster continue`: the next attempt of a run that did not finish, in the same directory.
 
 #include <algorithm>
-#include <set>
+#include <chrono>
+#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,7 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 
 constexpr auto kRecovery = 30s; // what an abandoned run has left is ended before the next attempt begins
+constexpr auto kLookAgain = 50ms;
 
 bool has_not_finished(Status status) {
     return status != Status::finished && status != Status::running && status != Status::queued;
@@ -39,9 +41,31 @@ json read_run(const Store& store, const std::string& id) {
     return *run;
 }
 
+bool supervisor_lives(const json& attempt) {
+    if (text_of(attempt, "host") != host_name() || text_of(attempt, "boot_id") != boot_id()) return false;
+    auto ticks = attempt.find("start_ticks");
+    return ticks != attempt.end() && ticks->is_number_unsigned() &&
+           is_alive({pid_t(number_of(attempt, "pid").value_or(0)), ticks->get<std::uint64_t>()});
+}
+
+// A run whose supervisor is dead is being ended: by its host, by a recovery, or by this one.
+void await_outcome(const Workspace& workspace, const std::string& id) {
+    const auto limit = std::chrono::steady_clock::now() + kRecovery;
+    while (std::chrono::steady_clock::now() < limit) {
+        auto attempts = read_attempts(workspace.store.run_dir(id));
+        if (attempts.empty() || outcome_from_json(attempts.back().second)) return;
+        const auto& [number, attempt] = attempts.back();
+        const fs::path dir = workspace.store.run_dir(id) / "attempts" / std::to_string(number);
+        if (supervisor_lives(attempt) || look_for_life(dir, attempt).life == Life::unknown) return;
+        workspace.store.mark_active(id); // recovery looks at no other
+        recover_abandoned_runs(workspace, 1s);
+        std::this_thread::sleep_for(kLookAgain);
+    }
+}
+
 void refuse_running(const std::string& id, const fs::path& attempt_dir, const json& attempt, bool force) {
     LifeSign sign = look_for_life(attempt_dir, attempt);
-    if (sign.life == Life::dead) return;
+    if (sign.life == Life::dead) throw Error(fmt::format("run {} has no outcome yet", id), "poster ls records it");
     std::string host = text_of(attempt, "host");
     if (sign.life == Life::unknown && force) return;
     std::string since = sign.heartbeat_age_s
@@ -69,6 +93,7 @@ std::string filled_in(std::string word, const fs::path& run_dir, const std::stri
 AttemptPlan plan_of(const Workspace& workspace, const std::string& id, const ContinueArguments& arguments) {
     const Store& store = workspace.store;
     json run = read_run(store, id);
+    await_outcome(workspace, id);
     auto attempts = read_attempts(store.run_dir(id));
     if (attempts.empty())
         throw Error(fmt::format("run {} has not begun yet", id), "it waits for its turn; `poster ls` shows it");
@@ -117,8 +142,6 @@ std::vector<std::string> wanted_runs(const Reading& reading, const ContinueArgum
 } // namespace
 
 int continue_runs(const ContinueArguments& arguments) {
-    Workspace first = open_workspace(arguments.store);
-    if (first.store.exists()) recover_abandoned_runs(first, kRecovery);
     Reading reading = read_existing_store(arguments.store);
     std::vector<AttemptPlan> plans;
     for (const auto& id : wanted_runs(reading, arguments)) plans.push_back(plan_of(reading.workspace, id, arguments));

@@ -311,10 +311,10 @@ private:
     }
 
     void settle() {
-        for (std::size_t i = 0; i < tasks_.size(); ++i) {
-            if (tasks_[i].state != Task::State::settling) continue;
-            if (read_outcome(tasks_[i]) || Clock::now() >= tasks_[i].ready_at)
-                finish(tasks_[i]);
+        for (auto& task : tasks_) {
+            if (task.state != Task::State::settling) continue;
+            if (read_outcome(task) || Clock::now() >= task.ready_at)
+                finish(task);
             else
                 recover_abandoned_runs(workspace_, 0ms); // the host may have been killed, too
         }

@@ -8,6 +8,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <csignal>
@@ -63,9 +64,9 @@ std::vector<std::string> folded(std::string_view bytes) {
 
 std::string last_line_of(const fs::path& log) {
     auto lines = folded(read_tail(log, kTailBytes).value_or(""));
-    for (auto line = lines.rbegin(); line != lines.rend(); ++line)
-        if (line->find_first_not_of(" \t") != std::string::npos) return *line;
-    return {};
+    auto line = std::find_if(lines.rbegin(), lines.rend(),
+                             [](const std::string& it) { return it.find_first_not_of(" \t") != std::string::npos; });
+    return line == lines.rend() ? std::string() : *line;
 }
 
 // CPU time of process trees, from one look to the next.
@@ -119,20 +120,17 @@ void read_sample(TopRow& row, const fs::path& attempt_dir, bool of_this_host) {
 
 class Observer {
 public:
-    explicit Observer(const std::optional<std::string>& store) : store_(store) {}
+    explicit Observer(const std::optional<std::string>& store) : workspace_(open_workspace(store)) {}
 
     // False: there is no store.
     bool look(TopState& state) {
         auto now = Clock::now();
         if (!index_) {
-            Reading reading = read_store(store_);
-            workspace_.emplace(std::move(reading.workspace));
-            index_ = std::move(reading.index);
-            recover_at_ = now + kRecoverEvery;
-            if (!index_) return false;
+            if (!workspace_.store.exists()) return false;
+            index_ = std::make_unique<Index>(workspace_.store);
         }
         if (now >= recover_at_) {
-            recover_abandoned_runs(*workspace_, 0ms);
+            recover_abandoned_runs(workspace_, 0ms);
             recover_at_ = now + kRecoverEvery;
         }
         index_->refresh();
@@ -145,7 +143,7 @@ public:
         if (state.view == TopState::View::log) set_log(state, log_of(state.selected));
         return true;
     }
-    const Workspace& workspace() const { return *workspace_; }
+    const Workspace& workspace() const { return workspace_; }
 
 private:
     void add_rows(TopState& state, std::vector<std::string> statuses, std::size_t limit) {
@@ -164,7 +162,7 @@ private:
         row.seconds = run.duration_s;
         if (run.status == Status::running && run.started_at)
             row.seconds = double((wall_now() - *run.started_at).count()) / 1000;
-        const fs::path dir = workspace_->store.run_dir(run.id) / "attempts" / std::to_string(run.attempt);
+        const fs::path dir = workspace_.store.run_dir(run.id) / "attempts" / std::to_string(run.attempt);
         if (run.status == Status::running) {
             const bool here = run.host == host_name();
             const json attempt = read_json(dir / "attempt.json").value_or(json::object());
@@ -177,7 +175,7 @@ private:
     }
 
     std::vector<std::string> log_of(const std::string& id) const {
-        const fs::path dir = workspace_->store.run_dir(id);
+        const fs::path dir = workspace_.store.run_dir(id);
         return folded(
             read_tail(dir / "attempts" / std::to_string(newest_attempt(dir)) / "output.log", kLogBytes).value_or(""));
     }
@@ -194,12 +192,11 @@ private:
         std::tm parts{};
         char clock[16] = "";
         if (::localtime_r(&now, &parts) != nullptr) std::strftime(clock, sizeof clock, "%H:%M:%S", &parts);
-        return fmt::format("{}  {} running, {} queued  load {:.2f}  {}", workspace_->store.dir().string(), running,
+        return fmt::format("{}  {} running, {} queued  load {:.2f}  {}", workspace_.store.dir().string(), running,
                            queued, load[0], clock);
     }
 
-    std::optional<std::string> store_;
-    std::optional<Workspace> workspace_;
+    Workspace workspace_;
     std::unique_ptr<Index> index_;
     Meter meter_;
     Clock::time_point recover_at_{};
@@ -298,7 +295,7 @@ public:
             look_at = Clock::now() + interval_;
         }
         screen.reset();
-        return died_of_ ? die() : 0;
+        return died_of_ ? die(*died_of_) : 0;
     }
 
 private:
@@ -343,11 +340,11 @@ private:
         state_.message = "stopping " + state_.selected;
     }
 
-    int die() const {
-        ::signal(*died_of_, SIG_DFL);
+    int die(int signal) const {
+        ::signal(signal, SIG_DFL);
         ::sigprocmask(SIG_UNBLOCK, &signals_, nullptr);
-        ::raise(*died_of_);
-        return 128 + *died_of_;
+        ::raise(signal);
+        return 128 + signal;
     }
 
     Observer& observer_;

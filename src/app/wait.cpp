@@ -64,7 +64,7 @@ int wait_for_runs(const WaitArguments& arguments) {
         std::optional<Outcome> outcome;
         while (!(outcome = outcome_of(workspace.store, id))) {
             if (limit && Clock::now() >= *limit) {
-                say(fmt::format("run {} has not ended after {}", id, *arguments.timeout));
+                say(fmt::format("run {} has not ended after {}", id, arguments.timeout.value_or("")));
                 return kTimedOut;
             }
             std::this_thread::sleep_for(kPoll);

@@ -149,7 +149,7 @@ private:
         }
         auto now = Clock::now();
         if (answer_at_ && now >= *answer_at_) answer_supervisor();
-        if (stopped_child_) look_at_stopped();
+        if (stopped_child_) look_at_stopped(*stopped_child_);
         abandon_overdue(now);
         if (record_.dirty() && now >= next_record_) {
             const bool written = record_.flush();
@@ -200,8 +200,8 @@ private:
     }
 
     // The supervisor has stopped itself because its child was. Somebody may have continued the child alone.
-    void look_at_stopped() {
-        if (is_stopped(*stopped_child_)) return;
+    void look_at_stopped(pid_t child) {
+        if (is_stopped(child)) return;
         if (is_stopped(::getppid())) ::kill(::getppid(), SIGCONT);
         stopped_child_.reset();
     }
