@@ -149,7 +149,9 @@ std::string Attempt::record(Outcome& outcome, int exec_error) {
     } else if (outcome.reason.empty()) {
         outcome.reason = describe(outcome, run_.spec.timeout);
     }
-    outcome.ended_at = run_.started_at + outcome.duration; // by the clock that does not jump
+    // By the clock that does not jump.
+    auto since = std::chrono::steady_clock::now() - created_;
+    outcome.ended_at = run_.started_at + std::chrono::duration_cast<Milliseconds>(since);
     put_outcome(attempt_record_, outcome);
     reserve_.close();
     store_record(outcome.duration > std::chrono::seconds(1));

@@ -1,6 +1,7 @@
 #pragma once
 // One attempt of a run in the store: its directory, its two records, its lock, its outcome.
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ private:
     const Workspace& workspace_;
     Run run_;
     bool resumed_;
+    std::chrono::steady_clock::time_point created_ = std::chrono::steady_clock::now(); // with run_.started_at
     Fd lock_, reserve_;
     nlohmann::json run_record_, attempt_record_;
     bool warned_ = false;

@@ -52,8 +52,8 @@ class Pid1(PosterTest):
             "            except OSError: pass\n"
             "    return states.count('Z')\n"
             "deadline = time.monotonic() + 20\n"
-            "while zombies() and time.monotonic() < deadline: time.sleep(0.01)\n"
-            "print('zombies', zombies())"
+            "while (left := zombies()) and time.monotonic() < deadline: time.sleep(0.01)\n"
+            "print('zombies', left)"
         )
         done = self.launch(*python(code), wrapper=UNSHARE)
         self.assertEqual(done.stdout, b"zombies 0\n", done.stderr)
