@@ -301,7 +301,7 @@ void show_command_line(const std::vector<std::string>& words) {
     for (const auto& word : words) text.append(word).push_back('\0');
     text.resize(command_line_size, '\0');
     text.back() = '\0'; // without it the kernel would read on in the environment
-    std::memcpy(command_line_begin, text.data(), text.size());
+    std::copy(text.begin(), text.end(), command_line_begin);
 }
 
 } // namespace poster
