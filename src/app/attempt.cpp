@@ -95,7 +95,7 @@ Attempt::Attempt(const Workspace& workspace, AttemptPlan plan) : workspace_(work
     reserve_space();
     attempt_record_ = new_attempt_record(run_.attempt, run_.spec);
     if (resumed_) attempt_record_["argv"] = redactor_of(workspace.settings).arguments(run_.spec.argv);
-    write_run_record();
+    write_run_record(!plan.id.empty());
     write_json(attempt_file(), attempt_record_);
     // A recovery that saw only the attempt before may have taken the mark away meanwhile.
     if (!plan.id.empty()) store.mark_active(run_.id);
@@ -108,15 +108,16 @@ void Attempt::make_directory() {
                 fmt::format("poster logs -f {} follows it", run_.id));
 }
 
-void Attempt::write_run_record() {
+void Attempt::write_run_record(bool was_queued) {
     const fs::path file = run_.dir / "run.json";
     if (resumed_) {
         run_record_ = read_json(file).value_or(json::object());
         if (run_record_.is_object() && run_record_.contains("id")) return;
     }
-    json created = read_json(file).value_or(json::object()); // of a queued run
     run_record_ = first_record(run_.id, run_.spec, workspace_);
-    if (created.is_object() && created.contains("created_at")) run_record_["created_at"] = created["created_at"];
+    if (was_queued)
+        if (std::string created = text_of(read_json(file).value_or(json{}), "created_at"); !created.empty())
+            run_record_["created_at"] = created;
     write_json(file, run_record_);
 }
 
@@ -169,7 +170,7 @@ void Attempt::reload_run_record() {
 void Attempt::could_not_start(const std::string& why) {
     Outcome outcome;
     outcome.status = Status::failed;
-    outcome.exit_code = 125;
+    outcome.exit_code = kOwnFailure;
     outcome.reason = "poster could not start it: " + why;
     outcome.ended_at = wall_now();
     put_outcome(attempt_record_, outcome);

@@ -45,7 +45,7 @@ public:
 
 private:
     void make_directory();
-    void write_run_record();
+    void write_run_record(bool was_queued);
     void reload_run_record();
     void reserve_space();
     void store_record(bool to_disk);

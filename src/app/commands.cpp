@@ -97,6 +97,16 @@ Reading read_existing_store(const std::optional<std::string>& store_flag) {
     return reading;
 }
 
+std::vector<RunRow> find_runs(const Reading& reading, const std::vector<std::string>& words) {
+    std::vector<RunRow> rows;
+    for (const auto& word : words) {
+        RunRow row = reading.index->find(word);
+        bool is_new = std::none_of(rows.begin(), rows.end(), [&](const RunRow& it) { return it.id == row.id; });
+        if (is_new) rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
 std::vector<std::pair<int, json>> read_attempts(const std::filesystem::path& run_dir) {
     std::vector<std::pair<int, json>> attempts;
     std::error_code failure;
@@ -110,18 +120,6 @@ std::vector<std::pair<int, json>> read_attempts(const std::filesystem::path& run
     }
     std::sort(attempts.begin(), attempts.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     return attempts;
-}
-
-std::string text_of(const json& record, const char* key) {
-    if (!record.is_object()) return {};
-    auto found = record.find(key);
-    return found != record.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::optional<double> number_of(const json& record, const char* key) {
-    if (!record.is_object()) return std::nullopt;
-    auto found = record.find(key);
-    return found != record.end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
 }
 
 std::string worry_about(const std::filesystem::path& attempt_dir, const json& attempt) {

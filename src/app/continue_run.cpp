@@ -41,13 +41,6 @@ json read_run(const Store& store, const std::string& id) {
     return *run;
 }
 
-bool supervisor_lives(const json& attempt) {
-    if (text_of(attempt, "host") != host_name() || text_of(attempt, "boot_id") != boot_id()) return false;
-    auto ticks = attempt.find("start_ticks");
-    return ticks != attempt.end() && ticks->is_number_unsigned() &&
-           is_alive({pid_t(number_of(attempt, "pid").value_or(0)), ticks->get<std::uint64_t>()});
-}
-
 // A run whose supervisor is dead is being ended: by its host, by a recovery, or by this one.
 void await_outcome(const Workspace& workspace, const std::string& id) {
     const auto limit = std::chrono::steady_clock::now() + kRecovery;
@@ -55,8 +48,8 @@ void await_outcome(const Workspace& workspace, const std::string& id) {
         auto attempts = read_attempts(workspace.store.run_dir(id));
         if (attempts.empty() || outcome_from_json(attempts.back().second)) return;
         const auto& [number, attempt] = attempts.back();
-        const fs::path dir = workspace.store.run_dir(id) / "attempts" / std::to_string(number);
-        if (supervisor_lives(attempt) || look_for_life(dir, attempt).life == Life::unknown) return;
+        const fs::path dir = workspace.store.attempt_dir(id, number);
+        if (owner_is_alive(attempt) || look_for_life(dir, attempt).life == Life::unknown) return;
         workspace.store.mark_active(id); // recovery looks at no other
         recover_abandoned_runs(workspace, 1s);
         std::this_thread::sleep_for(kLookAgain);
@@ -99,7 +92,7 @@ AttemptPlan plan_of(const Workspace& workspace, const std::string& id, const Con
         throw Error(fmt::format("run {} has not begun yet", id), "it waits for its turn; `poster ls` shows it");
     const auto& [number, attempt] = attempts.back();
     auto outcome = outcome_from_json(attempt);
-    if (!outcome) refuse_running(id, store.run_dir(id) / "attempts" / std::to_string(number), attempt, arguments.force);
+    if (!outcome) refuse_running(id, store.attempt_dir(id, number), attempt, arguments.force);
     if (outcome && outcome->status == Status::finished && !arguments.force)
         throw Error(fmt::format("run {} has finished", id),
                     fmt::format("poster rerun {} repeats it; poster continue --force goes on", id));
@@ -121,10 +114,7 @@ std::vector<std::string> wanted_runs(const Reading& reading, const ContinueArgum
     RunFilter filter;
     filter.group = arguments.group;
     if (arguments.group.empty() && !arguments.last_failed) {
-        for (const auto& word : arguments.runs) {
-            std::string id = reading.index->find(word).id;
-            if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
-        }
+        for (const auto& row : find_runs(reading, arguments.runs)) ids.push_back(row.id);
         return ids;
     }
     for (const auto& row : reading.index->list(filter)) {

@@ -1,7 +1,6 @@
 #include "differences.hpp"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -40,8 +39,6 @@ std::string words_of(const json& value) {
     return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-using Values = std::map<std::string, std::string>;
-
 // Variables that differ from shell to shell and say nothing about the experiment.
 bool is_noise(const std::string& name) {
     static const std::set<std::string> kNoise{"_",         "OLDPWD",        "PWD",        "SHLVL",     "WINDOWID",
@@ -59,15 +56,7 @@ public:
 
     // One line per key that differs, and one for the rest where there are many.
     void values(const std::string& kind, const Values& before, const Values& after) {
-        std::vector<Difference> all;
-        std::set<std::string> keys;
-        for (const auto* side : {&before, &after})
-            for (const auto& [key, value] : *side) keys.insert(key);
-        for (const auto& key : keys) {
-            auto a = before.find(key), b = after.find(key);
-            std::string x = a == before.end() ? "" : a->second, y = b == after.end() ? "" : b->second;
-            if (x != y || (a == before.end()) != (b == after.end())) all.push_back({kind + " " + key, x, y});
-        }
+        std::vector<Difference> all = compare(kind, before, after);
         std::size_t more = all.size() > kMostPerKind ? all.size() - kMostPerKind : 0;
         found_.insert(found_.end(), all.begin(), all.end() - std::ptrdiff_t(more));
         if (more > 0) found_.push_back({fmt::format("{} more of kind {}", more, kind), "", ""});
@@ -154,13 +143,25 @@ void compare_code(Comparison& comparison, const json& before, const json& after)
 
 } // namespace
 
+std::vector<Difference> compare(const std::string& kind, const Values& before, const Values& after) {
+    std::set<std::string> keys;
+    for (const auto* side : {&before, &after})
+        for (const auto& [key, value] : *side) keys.insert(key);
+    std::vector<Difference> found;
+    for (const auto& key : keys) {
+        auto a = before.find(key), b = after.find(key);
+        std::string x = a == before.end() ? "" : a->second, y = b == after.end() ? "" : b->second;
+        if (x != y || (a == before.end()) != (b == after.end())) found.push_back({kind + " " + key, x, y});
+    }
+    return found;
+}
+
 RunView view_of(const fs::path& run_dir) {
     RunView view;
     view.run = read_json(run_dir / "run.json").value_or(json::object());
     auto attempts = read_attempts(run_dir);
     if (!attempts.empty()) view.outcome = attempts.back().second;
     view.packages = split(read_file(run_dir / "code" / "packages.txt").value_or(""), '\n');
-    view.patch = read_file(run_dir / "code" / "diff.patch").value_or("");
     return view;
 }
 
@@ -168,11 +169,8 @@ RunView present_view(const Workspace& workspace, const RunSpec& spec) {
     RunView view;
     Redactor redactor = redactor_of(workspace.settings);
     view.run = new_run_record("", spec, std::nullopt, redactor);
-    CodeCapture capture{spec.cwd, workspace.store.dir(),
-                        std::uint64_t(workspace.settings.integer("capture.untracked_limit")), redactor,
-                        [&](const fs::path& name, std::string_view content) {
-                            if (name == "diff.patch") view.patch = content;
-                        }};
+    const auto limit = std::uint64_t(workspace.settings.integer("capture.untracked_limit"));
+    CodeCapture capture{spec.cwd, workspace.store.dir(), limit, redactor, {}};
     view.run["code"] = capture_code(capture);
     if (auto python = capture_python(spec)) {
         view.packages = split(python->packages, '\n');

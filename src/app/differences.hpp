@@ -2,6 +2,7 @@
 // What differs between two runs, or between a run and what would run now.
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,12 +17,15 @@ struct Difference {
     std::string before, after;
 };
 
+using Values = std::map<std::string, std::string>;
+// A difference "KIND KEY" for each key that is not the same on both sides.
+std::vector<Difference> compare(const std::string& kind, const Values& before, const Values& after);
+
 // run.json and what belongs to it.
 struct RunView {
     nlohmann::json run;
     nlohmann::json outcome;            // of the last attempt; null: none
     std::vector<std::string> packages; // "name==version"
-    std::string patch;                 // diff against the commit
 };
 RunView view_of(const fs::path& run_dir);
 // As a run of this spec would be recorded now, of the same interpreter.

@@ -21,13 +21,6 @@ namespace poster {
 
 namespace {
 
-constexpr int kCouldNotStart = 125;
-
-void redirect_to_null(int fd, int flags) {
-    Fd null(::open("/dev/null", flags | O_CLOEXEC));
-    if (null) ::dup2(null.get(), fd);
-}
-
 // The process in the background. Until it says that it is ready its stderr is a pipe, from which the one in the
 // foreground passes on what goes wrong; a NUL and the ids end it.
 class Background {
@@ -44,14 +37,13 @@ public:
             ::_exit(stay_until_ready(reading.get(), child));
         }
         ::setsid();
-        redirect_to_null(STDIN_FILENO, O_RDONLY);
-        redirect_to_null(STDOUT_FILENO, O_WRONLY);
+        set_to_null({STDIN_FILENO, STDOUT_FILENO});
         ::dup2(writing.get(), STDERR_FILENO);
     }
 
     static void ready(const std::string& ids) {
         write_all(STDERR_FILENO, std::string(1, '\0') + ids);
-        redirect_to_null(STDERR_FILENO, O_WRONLY);
+        set_to_null({STDERR_FILENO});
     }
 
 private:
@@ -72,7 +64,7 @@ private:
         }
         int status = 0;
         ::waitpid(child, &status, 0);
-        return WIFEXITED(status) ? WEXITSTATUS(status) : kCouldNotStart;
+        return WIFEXITED(status) ? WEXITSTATUS(status) : kOwnFailure;
     }
 };
 

@@ -18,7 +18,6 @@
 #include <recovery.hpp>
 #include <registry.hpp>
 
-#include "reading.hpp"
 #include "recover.hpp"
 
 namespace poster {
@@ -41,7 +40,8 @@ public:
         auto file = run_.attempt_dir() / "attempt.json";
         json record = read_json(file).value_or(json::object());
         if (auto outcome = outcome_from_json(record)) return outcome;
-        end_processes(run_.id, pid_t(number_of(record, "child_pid").value_or(0)), run_.spec.grace, child_ticks(record));
+        const ProcessIdentity child = child_of(record);
+        end_processes(run_.id, child.pid, run_.spec.grace, child.start_ticks);
         Outcome outcome;
         outcome.status = Status::killed;
         outcome.ended_at = wall_now();
@@ -59,11 +59,6 @@ public:
     }
 
 private:
-    static std::uint64_t child_ticks(const json& record) {
-        auto ticks = record.find("child_start_ticks");
-        return ticks != record.end() && ticks->is_number_unsigned() ? ticks->get<std::uint64_t>() : 0;
-    }
-
     // A directory that cannot be written: the end hooks run all the same, and recovery records the outcome later.
     void store(const fs::path& file, const json& record) {
         try {

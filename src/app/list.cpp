@@ -175,7 +175,7 @@ std::string short_reason(const RunRow& row) {
 
 std::string worry_of(const RunRow& row, const Store& store, const std::string& this_host) {
     if (row.status != Status::running || row.host == this_host) return {};
-    auto attempt_dir = store.run_dir(row.id) / "attempts" / std::to_string(row.attempt);
+    auto attempt_dir = store.attempt_dir(row.id, row.attempt);
     auto attempt = read_json(attempt_dir / "attempt.json");
     std::string worry = attempt ? worry_about(attempt_dir, *attempt) : "";
     return worry.empty() ? worry : "(" + worry + ")";

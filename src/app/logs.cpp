@@ -303,7 +303,7 @@ int show_logs(const LogsArguments& arguments) {
     if (arguments.follow && !arguments.attempt) wait_for_turn(reading.workspace, run_dir);
     auto attempts = read_attempts(run_dir);
     int number = choose_attempt(arguments, attempts, row.id);
-    auto attempt_dir = run_dir / "attempts" / std::to_string(number);
+    auto attempt_dir = reading.workspace.store.attempt_dir(row.id, number);
     json attempt = read_json(attempt_dir / "attempt.json").value_or(json::object());
     bool ended = !text_of(attempt, "ended_at").empty();
     if (arguments.follow && !ended) wait_for_log(reading.workspace, attempt_dir);

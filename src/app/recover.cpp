@@ -16,6 +16,7 @@
 #include <clock.hpp>
 #include <error.hpp>
 #include <fd.hpp>
+#include <files.hpp>
 #include <host.hpp>
 #include <process.hpp>
 #include <records.hpp>
@@ -30,13 +31,7 @@ namespace {
 using nlohmann::json;
 
 fs::path attempt_dir(const Store& store, const Abandoned& run) {
-    return store.run_dir(run.id) / "attempts" / std::to_string(run.attempt);
-}
-
-template <typename Number>
-Number number_at(const json& record, const char* key, Number fallback) {
-    const auto found = record.is_object() ? record.find(key) : record.end();
-    return record.is_object() && found != record.end() && found->is_number() ? found->get<Number>() : fallback;
+    return store.attempt_dir(run.id, run.attempt);
 }
 
 // Does what can be done at once. True: more is to be done.
@@ -58,7 +53,7 @@ Run run_of(const Store& store, const Abandoned& abandoned, const json& attempt) 
     run.store = store.dir();
     run.attempt = abandoned.attempt;
     run.spec = spec_from_json(read_json(run.dir / "run.json").value_or(json::object()));
-    run.child = number_at<pid_t>(attempt, "child_pid", 0);
+    run.child = child_of(attempt).pid;
     const auto started = attempt.is_object() ? attempt.find("started_at") : attempt.end();
     if (attempt.is_object() && started != attempt.end() && started->is_string())
         run.started_at = parse_iso8601(started->get<std::string>()).value_or(WallTime{});
@@ -72,9 +67,9 @@ void finish(const Workspace& workspace, Abandoned& abandoned) {
     HostJob job;
     job.run = run_of(store, abandoned, attempt);
     if (abandoned.child_alive) {
-        const double grace = number_at<double>(attempt, "grace_s", double(job.run.spec.grace.count()) / 1000);
+        const double grace = number_of(attempt, "grace_s").value_or(double(job.run.spec.grace.count()) / 1000);
         end_processes(abandoned.id, job.run.child, Milliseconds{std::llround(grace * 1000)},
-                      number_at<std::uint64_t>(attempt, "child_start_ticks", 0));
+                      child_of(attempt).start_ticks);
     }
     const Outcome outcome = record_lost(store, abandoned);
     job.settings = workspace.settings;
@@ -98,10 +93,7 @@ void detach(const std::vector<Abandoned>& runs, int ready) {
     for (const auto& run : runs) {
         if (run.sign.claim) kept.push_back(run.sign.claim.get());
     }
-    const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-    for (int fd = STDIN_FILENO; null >= 0 && fd <= STDERR_FILENO; ++fd) {
-        if (null != fd) ::dup2(null, fd);
-    }
+    set_to_null({0, 1, 2});
     close_descriptors_except(std::move(kept)); // among them may be the lock of the caller's own run
     if (::chdir("/") != 0) return;             // it stays where it is
 }

@@ -286,7 +286,7 @@ int show_run(const ShowArguments& arguments) {
     }
     std::string worry;
     if (row.status == Status::running && !attempts.empty())
-        worry = worry_about(dir / "attempts" / std::to_string(attempts.back().first), attempts.back().second);
+        worry = worry_about(reading.workspace.store.attempt_dir(row.id, attempts.back().first), attempts.back().second);
     print_out(page_of(row, *run, attempts, worry, children));
     return 0;
 }

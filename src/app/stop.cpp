@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <csignal>
-#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -83,16 +82,14 @@ void refuse_other_machines(const std::string& id, const json& attempt) {
 std::optional<Stopping> begin_to_stop(const RunRow& row, const Workspace& workspace, bool kill) {
     Stopping run;
     run.id = row.id;
-    run.attempt_dir = workspace.store.run_dir(row.id) / "attempts" / std::to_string(row.attempt);
+    run.attempt_dir = workspace.store.attempt_dir(row.id, row.attempt);
     json attempt = read_json(run.attempt_dir / "attempt.json").value_or(json::object());
     if (!text_of(attempt, "ended_at").empty()) {
         say(fmt::format("run {} has already ended: {}", row.id, text_of(attempt, "reason")));
         return std::nullopt;
     }
     refuse_other_machines(row.id, attempt);
-    run.poster.pid = pid_t(number_of(attempt, "pid").value_or(0));
-    if (auto ticks = attempt.find("start_ticks"); ticks != attempt.end() && ticks->is_number_unsigned())
-        run.poster.start_ticks = ticks->get<std::uint64_t>();
+    run.poster = owner_of(attempt);
     auto grace = kill ? 0ms : Milliseconds(long(number_of(attempt, "grace_s").value_or(10) * 1000));
     run.patience = grace + kBeyondGrace;
     if (run.poster.pid > 0 && send_term(run.poster, kill ? kKillOrder : 0)) wake_if_stopped(run.poster.pid);
@@ -128,12 +125,7 @@ bool wait_for_end(const Stopping& run, const Workspace& workspace, bool kill) {
 
 int stop_runs(const StopArguments& arguments) {
     Reading reading = read_existing_store(arguments.store);
-    std::vector<RunRow> rows;
-    std::set<std::string> seen;
-    for (const auto& word : arguments.runs) {
-        RunRow row = reading.index->find(word); // all words are checked before any run is touched
-        if (seen.insert(row.id).second) rows.push_back(std::move(row));
-    }
+    const auto rows = find_runs(reading, arguments.runs); // all are found before any is touched
     int status = 0;
     std::vector<Stopping> stopping;
     for (const auto& row : rows) {

@@ -11,10 +11,8 @@ namespace poster {
 namespace {
 
 fs::path list_file() {
-    const char* state = std::getenv("XDG_STATE_HOME");
-    if (state != nullptr && *state == '/') return fs::path(state) / "poster" / "stores";
-    const char* home = std::getenv("HOME");
-    return home != nullptr && *home == '/' ? fs::path(home) / ".local" / "state" / "poster" / "stores" : fs::path();
+    const fs::path directory = user_directory("XDG_STATE_HOME", ".local/state");
+    return directory.empty() ? directory : directory / "stores";
 }
 
 } // namespace

@@ -162,11 +162,11 @@ private:
         row.seconds = run.duration_s;
         if (run.status == Status::running && run.started_at)
             row.seconds = double((wall_now() - *run.started_at).count()) / 1000;
-        const fs::path dir = workspace_.store.run_dir(run.id) / "attempts" / std::to_string(run.attempt);
+        const fs::path dir = workspace_.store.attempt_dir(run.id, run.attempt);
         if (run.status == Status::running) {
             const bool here = run.host == host_name();
             const json attempt = read_json(dir / "attempt.json").value_or(json::object());
-            const auto child = pid_t(number_of(attempt, "child_pid").value_or(0));
+            const pid_t child = child_of(attempt).pid;
             if (here && child > 0) meter_.read(row, child);
             read_sample(row, dir, here);
         }
@@ -175,9 +175,8 @@ private:
     }
 
     std::vector<std::string> log_of(const std::string& id) const {
-        const fs::path dir = workspace_.store.run_dir(id);
-        return folded(
-            read_tail(dir / "attempts" / std::to_string(newest_attempt(dir)) / "output.log", kLogBytes).value_or(""));
+        const int newest = newest_attempt(workspace_.store.run_dir(id));
+        return folded(read_tail(workspace_.store.attempt_dir(id, newest) / "output.log", kLogBytes).value_or(""));
     }
 
     std::string title(const TopState& state) const {
@@ -226,8 +225,6 @@ public:
         ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
     }
     void show(const TopState& state) const {
-        winsize size{};
-        ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
         std::string text = "\033[H";
         bool first = true;
         for (const auto& line : draw(state, columns(), lines(), stdout_terminal())) {
@@ -251,9 +248,7 @@ private:
 // As `poster stop`, in a process of its own: the view goes on.
 void stop_in_background(const std::string& id, const Workspace& workspace) {
     if (::fork() != 0) return;
-    Fd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    for (int fd : {0, 1, 2})
-        if (null) ::dup2(null.get(), fd);
+    set_to_null({0, 1, 2});
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

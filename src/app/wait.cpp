@@ -4,7 +4,6 @@
 #include <thread>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <clock.hpp>
 #include <error.hpp>
@@ -18,7 +17,6 @@ namespace poster {
 
 namespace {
 
-using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
@@ -31,8 +29,7 @@ std::optional<Outcome> outcome_of(const Store& store, const std::string& id) {
     if (!fs::exists(dir)) throw Error(fmt::format("run {} is gone", id));
     const int number = newest_attempt(dir);
     if (number == 0) return std::nullopt;
-    return outcome_from_json(
-        read_json(dir / "attempts" / std::to_string(number) / "attempt.json").value_or(json::object()));
+    return read_outcome(store.attempt_dir(id, number));
 }
 
 // As a shell would see it.

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include <error.hpp>
+#include <files.hpp>
 #include <load_settings.hpp>
 #include <registry.hpp>
 
@@ -36,10 +37,8 @@ fs::path project_file(const fs::path& cwd) {
 }
 
 fs::path user_file() {
-    const std::string given = variable("XDG_CONFIG_HOME");
-    if (!given.empty() && given.front() == '/') return fs::path{given} / "poster" / "config.toml";
-    const std::string home = variable("HOME");
-    return home.empty() ? fs::path{} : fs::path{home} / ".config" / "poster" / "config.toml";
+    const fs::path directory = user_directory("XDG_CONFIG_HOME", ".config");
+    return directory.empty() ? directory : directory / "config.toml";
 }
 
 std::vector<Option> all_options() {

@@ -93,7 +93,7 @@ bool capture_diff(const Git& git, const CodeCapture& capture, bool has_commit, j
         return true;
     }
     if (diff->empty()) return false;
-    capture.keep("diff.patch", *diff);
+    if (capture.keep) capture.keep("diff.patch", *diff);
     code["diff"] = {{"file", "code/diff.patch"}, {"bytes", diff->size()}, {"sha256", sha256_hex(*diff)}};
     return true;
 }
@@ -110,7 +110,7 @@ json capture_file(const CodeCapture& capture, const fs::path& name, const fs::pa
     auto content = read_regular(path, capture.untracked_limit - total);
     if (!content) return file;
     total += content->size();
-    capture.keep(fs::path("untracked") / name, *content);
+    if (capture.keep) capture.keep(fs::path("untracked") / name, *content);
     file["sha256"] = sha256_hex(*content);
     file["executable"] = (info.st_mode & S_IXUSR) != 0;
     file["stored"] = true;

@@ -32,7 +32,7 @@ struct CodeCapture {
     std::filesystem::path store;     // what lies below it is no code
     std::uint64_t untracked_limit{}; // bytes of untracked files that are kept, in all
     const Redactor& redactor;
-    // Called with "diff.patch" and "untracked/PATH", and what they hold.
+    // Called with "diff.patch" and "untracked/PATH", and what they hold; may be empty.
     std::function<void(const std::filesystem::path& name, std::string_view content)> keep;
 };
 

@@ -14,7 +14,6 @@ namespace {
 
 constexpr int kUsage = 2;
 constexpr int kFailed = 1;
-constexpr int kLauncherFailed = 125; // of `run`, where the other codes are the child's
 
 } // namespace
 
@@ -33,5 +32,5 @@ int main(int argc, char** argv) {
     }
     const std::string_view command = argc > 1 ? argv[1] : "";
     const bool launches = command == "run" || command == "rerun" || command == "continue";
-    return launches ? kLauncherFailed : kFailed;
+    return launches ? poster::kOwnFailure : kFailed;
 }

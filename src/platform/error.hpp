@@ -6,6 +6,9 @@
 
 namespace poster {
 
+// The exit status of a launcher that fails itself, as of env, nohup and timeout: the other codes are the child's.
+inline constexpr int kOwnFailure = 125;
+
 // This operation failed; a caller may go on.
 class Error : public std::runtime_error {
 public:

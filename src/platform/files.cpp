@@ -204,6 +204,19 @@ bool write_all(int fd, std::string_view bytes) {
     return true;
 }
 
+void set_to_null(std::initializer_list<int> fds) {
+    const Fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    if (!null) return;
+    for (int fd : fds) ::dup2(null.get(), fd);
+}
+
+fs::path user_directory(const char* variable, const char* below_home) {
+    const char* given = std::getenv(variable);
+    if (given != nullptr && *given == '/') return fs::path{given} / "poster";
+    const char* home = std::getenv("HOME");
+    return home != nullptr && *home == '/' ? fs::path{home} / below_home / "poster" : fs::path{};
+}
+
 bool on_shared_file_system(const fs::path& path) {
     if (const char* assumed = std::getenv("POSTER_ASSUME_SHARED"); assumed && std::strcmp(assumed, "1") == 0)
         return true;

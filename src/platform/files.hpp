@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,11 @@ void append_line(const fs::path& path, std::string_view line);
 void make_directories(const fs::path& path);    // 0700; throws Error
 Fd open_append(const fs::path& path);           // O_APPEND|O_CREAT|O_CLOEXEC, 0600; throws Error
 bool write_all(int fd, std::string_view bytes); // false with errno set on failure; retries EINTR and short writes
+
+void set_to_null(std::initializer_list<int> fds); // /dev/null, to read and to write
+
+// The user's own folder of poster: $VARIABLE/poster, by default ~/below_home/poster; empty where there is no home.
+fs::path user_directory(const char* variable, const char* below_home);
 
 // True where flock and mmap cannot be trusted between hosts: NFS, Lustre, GPFS, BeeGFS, CIFS, FUSE …
 // POSTER_ASSUME_SHARED=1 makes every file system count as shared.

@@ -1,6 +1,7 @@
 #include "process.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
 #include <dirent.h>
 #include <fcntl.h>
@@ -274,6 +275,11 @@ char* command_line_begin = nullptr;
 std::size_t command_line_size = 0;
 
 } // namespace
+
+bool is_ignored(int signal) {
+    struct sigaction action{};
+    return ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
 
 void close_descriptors_except(std::vector<int> kept) {
     std::sort(kept.begin(), kept.end());

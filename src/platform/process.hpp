@@ -41,6 +41,7 @@ bool is_same_program(pid_t pid);                                 // it runs the 
 std::optional<ProcessSample> sample_process(pid_t pid);
 // A count that rises when the OOM killer strikes this cgroup (memory.events) or, without one, this machine.
 std::uint64_t oom_kill_count();
+bool is_ignored(int signal); // by this process
 // All descriptors from 3 up but these, also where the kernel has no close_range.
 void close_descriptors_except(std::vector<int> kept);
 // What ps shows of this process: these words, as far as there is room where its own had been.

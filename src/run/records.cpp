@@ -32,25 +32,14 @@ json optional_signal(std::optional<int> signal) {
     return signal ? json(signal_name(*signal)) : json{};
 }
 
-// The readers take what is there and of the right type: a record may be of another version, or edited.
 const json* member(const json& object, const char* key) {
     if (!object.is_object()) return nullptr;
     const auto found = object.find(key);
     return found == object.end() ? nullptr : &*found;
 }
 
-std::string text_at(const json& object, const char* key) {
-    const json* value = member(object, key);
-    return value && value->is_string() ? value->get<std::string>() : std::string{};
-}
-
-std::optional<double> number_at(const json& object, const char* key) {
-    const json* value = member(object, key);
-    return value && value->is_number() ? std::optional{value->get<double>()} : std::nullopt;
-}
-
 std::optional<Milliseconds> seconds_at(const json& object, const char* key) {
-    const auto seconds = number_at(object, key);
+    const auto seconds = number_of(object, key);
     return seconds ? std::optional{Milliseconds{std::llround(*seconds * 1000)}} : std::nullopt;
 }
 
@@ -66,7 +55,7 @@ bool flag_at(const json& object, const char* key) {
 }
 
 std::optional<int> signal_at(const json& object, const char* key) {
-    const std::string name = text_at(object, key);
+    const std::string name = text_of(object, key);
     return name.empty() ? std::nullopt : signal_from_name(name);
 }
 
@@ -132,10 +121,32 @@ std::optional<Sender> sender_from_json(const json& attempt) {
     const json* sender = member(attempt, "sender");
     if (!sender || !sender->is_object()) return {};
     return Sender{integer_at<pid_t>(*sender, "pid").value_or(0), integer_at<uid_t>(*sender, "uid").value_or(0),
-                  text_at(*sender, "command")};
+                  text_of(*sender, "command")};
+}
+
+ProcessIdentity identity_in(const json& record, const char* pid, const char* ticks) {
+    return {integer_at<pid_t>(record, pid).value_or(0), integer_at<std::uint64_t>(record, ticks).value_or(0)};
 }
 
 } // namespace
+
+std::string text_of(const json& record, const char* key) {
+    const json* value = member(record, key);
+    return value && value->is_string() ? value->get<std::string>() : std::string{};
+}
+
+std::optional<double> number_of(const json& record, const char* key) {
+    const json* value = member(record, key);
+    return value && value->is_number() ? std::optional{value->get<double>()} : std::nullopt;
+}
+
+ProcessIdentity owner_of(const json& record) {
+    return identity_in(record, "pid", "start_ticks");
+}
+
+ProcessIdentity child_of(const json& attempt) {
+    return identity_in(attempt, "child_pid", "child_start_ticks");
+}
 
 json spec_to_json(const RunSpec& spec) {
     json changes = json::array();
@@ -156,17 +167,17 @@ json spec_to_json(const RunSpec& spec) {
 RunSpec spec_from_json(const json& run) {
     RunSpec spec;
     spec.argv = texts_at(run, "argv");
-    spec.cwd = text_at(run, "cwd");
+    spec.cwd = text_of(run, "cwd");
     for (const auto& change : texts_at(run, "environment_changes")) {
         const auto equals = change.find('=');
         if (equals != std::string::npos)
             spec.environment.emplace_back(change.substr(0, equals), change.substr(equals + 1));
     }
-    spec.name = text_at(run, "name");
+    spec.name = text_of(run, "name");
     spec.tags = texts_at(run, "tags");
-    spec.note = text_at(run, "note");
-    spec.group = text_at(run, "group");
-    spec.parent = text_at(run, "parent");
+    spec.note = text_of(run, "note");
+    spec.group = text_of(run, "group");
+    spec.parent = text_of(run, "parent");
     spec.timeout = seconds_at(run, "timeout_s");
     spec.grace = seconds_at(run, "grace_s").value_or(spec.grace);
     return spec;
@@ -192,7 +203,7 @@ void put_outcome(json& attempt, const Outcome& outcome) {
 }
 
 std::optional<Outcome> outcome_from_json(const json& attempt) {
-    const auto status = status_from(text_at(attempt, "status"));
+    const auto status = status_from(text_of(attempt, "status"));
     if (!status || *status == Status::queued || *status == Status::running) return {};
     Outcome outcome;
     outcome.status = *status;
@@ -200,13 +211,13 @@ std::optional<Outcome> outcome_from_json(const json& attempt) {
     outcome.signal = signal_at(attempt, "signal");
     outcome.received_signal = signal_at(attempt, "received_signal");
     outcome.sender = sender_from_json(attempt);
-    outcome.reason = text_at(attempt, "reason");
-    outcome.error = text_at(attempt, "error");
+    outcome.reason = text_of(attempt, "reason");
+    outcome.error = text_of(attempt, "error");
     outcome.out_of_memory = flag_at(attempt, "out_of_memory");
-    outcome.ended_at = parse_iso8601(text_at(attempt, "ended_at")).value_or(WallTime{});
+    outcome.ended_at = parse_iso8601(text_of(attempt, "ended_at")).value_or(WallTime{});
     outcome.duration = seconds_at(attempt, "duration_s").value_or(Milliseconds{0});
-    outcome.user_seconds = number_at(attempt, "user_s").value_or(0);
-    outcome.system_seconds = number_at(attempt, "system_s").value_or(0);
+    outcome.user_seconds = number_of(attempt, "user_s").value_or(0);
+    outcome.system_seconds = number_of(attempt, "system_s").value_or(0);
     outcome.peak_memory_bytes = integer_at<std::uint64_t>(attempt, "peak_memory_bytes").value_or(0);
     outcome.left_behind = integer_at<int>(attempt, "left_behind").value_or(0);
     outcome.log_truncated = flag_at(attempt, "log_truncated");
@@ -251,6 +262,10 @@ std::optional<json> read_json(const std::filesystem::path& path) {
     json value = json::parse(*content, nullptr, false);
     if (value.is_discarded()) return {};
     return value;
+}
+
+std::optional<Outcome> read_outcome(const std::filesystem::path& attempt_dir) {
+    return outcome_from_json(read_json(attempt_dir / "attempt.json").value_or(json{}));
 }
 
 void write_json(const std::filesystem::path& path, const json& value, bool to_disk) {

@@ -19,6 +19,8 @@
 
 #include <poster/run.hpp>
 
+#include <process.hpp>
+
 namespace poster {
 
 inline constexpr int kFormat = 1;
@@ -33,8 +35,15 @@ nlohmann::json new_run_record(const std::string& id, const RunSpec& spec,
                               const std::optional<std::filesystem::path>& program, const class Redactor& redactor);
 nlohmann::json new_attempt_record(int attempt, const RunSpec& spec);
 
+// A record may be of another version, or edited: what is absent or of another type is empty.
+std::string text_of(const nlohmann::json& record, const char* key);
+std::optional<double> number_of(const nlohmann::json& record, const char* key);
+ProcessIdentity owner_of(const nlohmann::json& record);  // pid, start_ticks: of a poster
+ProcessIdentity child_of(const nlohmann::json& attempt); // child_pid, child_start_ticks; 0: it never was, or not yet
+
 // nullopt: not there or not JSON.
 std::optional<nlohmann::json> read_json(const std::filesystem::path& path);
+std::optional<Outcome> read_outcome(const std::filesystem::path& attempt_dir); // nullopt: not ended yet
 void write_json(const std::filesystem::path& path, const nlohmann::json& value, bool to_disk = false);
 
 // The words of an outcome: "finished in 3.2s", "failed with exit code 3 after 4.2s", "killed by SIGTERM from slurmstepd

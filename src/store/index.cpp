@@ -36,21 +36,9 @@ constexpr int kMostOverdue = 100;
 
 // ---- where the index is kept
 
-std::string variable(const char* name) {
-    const char* value = std::getenv(name);
-    return value ? value : "";
-}
-
 bool is_writable(const fs::path& file) {
     return ::access(file.c_str(), F_OK) == 0 ? ::access(file.c_str(), R_OK | W_OK) == 0
                                              : ::access(file.parent_path().c_str(), W_OK | X_OK) == 0;
-}
-
-fs::path cache_directory() {
-    const std::string given = variable("XDG_CACHE_HOME");
-    if (!given.empty() && given.front() == '/') return fs::path{given} / "poster";
-    const std::string home = variable("HOME");
-    return home.empty() ? fs::path{} : fs::path{home} / ".cache" / "poster";
 }
 
 // Empty: nowhere. Under POSTER_ASSUME_SHARED the cache counts as shared, too.
@@ -58,7 +46,7 @@ fs::path place_for(const Store& store) {
     fs::path inside = store.dir() / "index.sqlite";
     if (!on_shared_file_system(store.dir()) && ::access(store.dir().c_str(), W_OK | X_OK) == 0 && is_writable(inside))
         return inside;
-    const fs::path cache = cache_directory();
+    const fs::path cache = user_directory("XDG_CACHE_HOME", ".cache");
     if (cache.empty()) return {};
     try {
         make_directories(cache);

@@ -33,23 +33,6 @@ using nlohmann::json;
 constexpr double kFreshSeconds = 30;
 constexpr std::string_view kClaim = "claim.";
 
-std::string text_at(const json& record, const char* key) {
-    if (!record.is_object()) return {};
-    const auto found = record.find(key);
-    return found != record.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
-template <typename Number>
-Number number_at(const json& record, const char* key) {
-    if (!record.is_object()) return 0;
-    const auto found = record.find(key);
-    return found != record.end() && found->is_number_integer() ? found->get<Number>() : Number{0};
-}
-
-ProcessIdentity owner_in(const json& record) {
-    return {number_at<pid_t>(record, "pid"), number_at<std::uint64_t>(record, "start_ticks")};
-}
-
 // A pid means nothing outside its name space.
 std::string pid_namespace() {
     char name[64];
@@ -57,15 +40,8 @@ std::string pid_namespace() {
     return length > 0 ? std::string(name, std::size_t(length)) : std::string{};
 }
 
-std::string self_record() {
-    const ProcessIdentity self = self_identity();
-    return json{{"host", host_name()},
-                {"boot_id", boot_id()},
-                {"pid", self.pid},
-                {"start_ticks", self.start_ticks},
-                {"pid_namespace", pid_namespace()}}
-               .dump(-1, ' ', false, json::error_handler_t::replace) +
-           '\n';
+std::string self_line() {
+    return self_record().dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 
 std::optional<double> age_of(const fs::path& path) {
@@ -78,12 +54,12 @@ std::optional<double> age_of(const fs::path& path) {
 enum class Place { same_boot, other_boot, other_host };
 
 Place place_of(const json& record) {
-    if (text_at(record, "host") != host_name()) return Place::other_host;
-    return text_at(record, "boot_id") == boot_id() ? Place::same_boot : Place::other_boot;
+    if (text_of(record, "host") != host_name()) return Place::other_host;
+    return text_of(record, "boot_id") == boot_id() ? Place::same_boot : Place::other_boot;
 }
 
 bool in_other_namespace(const json& record) {
-    const std::string theirs = text_at(record, "pid_namespace");
+    const std::string theirs = text_of(record, "pid_namespace");
     return !theirs.empty() && theirs != pid_namespace();
 }
 
@@ -96,7 +72,7 @@ Life judge_by_process(const fs::path& attempt_dir, const json& attempt, LifeSign
         sign.rebooted = true;
         return Life::dead;
     }
-    if (is_alive(owner_in(attempt))) return Life::alive;
+    if (is_alive(owner_of(attempt))) return Life::alive;
     return in_other_namespace(read_json(attempt_dir / "lock").value_or(json{})) ? Life::unknown : Life::dead;
 }
 
@@ -122,19 +98,13 @@ fs::path claim_path(const fs::path& attempt_dir, int number) {
 
 bool is_stale(const fs::path& claim) {
     const auto record = read_json(claim);
-    if (!record) return false; // given back this moment
-    switch (place_of(*record)) {
-    case Place::other_host: return false;
-    case Place::other_boot: return true;
-    case Place::same_boot: return !in_other_namespace(*record) && !is_alive(owner_in(*record));
-    }
-    return false;
+    return record && owner_is_dead(*record); // without: given back this moment
 }
 
 // With its content, or not at all: nobody may see a claim that does not say yet whose it is.
 bool create_claim(const fs::path& path) {
     const fs::path temporary = path.parent_path() / fmt::format(".claim.{}.{}.tmp", host_name(), ::getpid());
-    replace_file(temporary, self_record());
+    replace_file(temporary, self_line());
     const bool linked = ::link(temporary.c_str(), path.c_str()) == 0;
     const int error = errno;
     struct stat facts{};
@@ -143,15 +113,37 @@ bool create_claim(const fs::path& path) {
     ::unlink(temporary.c_str());
     if (ours || error == EEXIST) return ours;
     const Fd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)}; // no hard links here
-    return fd && write_all(fd.get(), self_record());
+    return fd && write_all(fd.get(), self_line());
 }
 
 } // namespace
 
+json self_record() {
+    const ProcessIdentity self = self_identity();
+    return {{"host", host_name()},
+            {"boot_id", boot_id()},
+            {"pid", self.pid},
+            {"start_ticks", self.start_ticks},
+            {"pid_namespace", pid_namespace()}};
+}
+
+bool owner_is_dead(const json& record) {
+    switch (place_of(record)) {
+    case Place::other_host: return false;
+    case Place::other_boot: return true;
+    case Place::same_boot: return !in_other_namespace(record) && !is_alive(owner_of(record));
+    }
+    return false;
+}
+
+bool owner_is_alive(const json& record) {
+    return place_of(record) == Place::same_boot && is_alive(owner_of(record));
+}
+
 Fd lock_attempt(const fs::path& attempt_dir) {
     const fs::path path = attempt_dir / "lock";
     if (on_shared_file_system(attempt_dir)) {
-        replace_file(path, self_record());
+        replace_file(path, self_line());
         return {};
     }
     Fd fd{check_syscall("open " + path.native(), ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600))};
@@ -185,8 +177,8 @@ LifeSign look_for_life(const fs::path& attempt_dir, const json& attempt) {
         sign.life = error == EWOULDBLOCK ? Life::alive : judge_by_process(attempt_dir, attempt, sign);
         return sign;
     }
-    const bool same_boot = text_at(attempt, "boot_id") == boot_id();
-    if (same_boot && is_alive(owner_in(attempt))) {
+    const bool same_boot = text_of(attempt, "boot_id") == boot_id();
+    if (same_boot && is_alive(owner_of(attempt))) {
         sign.life = Life::alive; // a copy of a running run's directory: its lock is another file
         return sign;
     }
@@ -212,7 +204,7 @@ bool claim_attempt(const fs::path& attempt_dir, LifeSign& sign) {
 }
 
 void take_over_claim(const LifeSign& sign) {
-    if (!sign.claim_file.empty()) replace_file(sign.claim_file, self_record());
+    if (!sign.claim_file.empty()) replace_file(sign.claim_file, self_line());
 }
 
 void release_claim(const fs::path& attempt_dir, LifeSign& sign) noexcept {

@@ -13,6 +13,12 @@
 
 namespace poster {
 
+// Who this process is, for a file that says whose it is; and what is known of the one who wrote it. Of another host, or
+// another container, nothing is.
+nlohmann::json self_record(); // host, boot_id, pid, start_ticks, pid_namespace
+bool owner_is_dead(const nlohmann::json& record);
+bool owner_is_alive(const nlohmann::json& record);
+
 // Held by the supervisor for the life of an attempt. An empty Fd on a shared file system, where attempts/N/lock only
 // says who the owner is. Throws Error.
 Fd lock_attempt(const std::filesystem::path& attempt_dir);

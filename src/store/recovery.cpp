@@ -35,26 +35,10 @@ constexpr auto kRunBeingMade = 60s; // an active run without attempt.json: its p
 constexpr auto kLookAgain = 50ms;   // for processes that the ending ones have started
 constexpr auto kUnkillable = 10s;   // after SIGKILL: in the middle of a dead disk's read, say
 
-template <typename Number>
-Number number_at(const json& record, const char* key) {
-    const auto found = record.is_object() ? record.find(key) : record.end();
-    return record.is_object() && found != record.end() && found->is_number_integer() ? found->get<Number>() : Number{0};
-}
-
-std::string text_at(const json& record, const char* key) {
-    if (!record.is_object()) return {};
-    const auto found = record.find(key);
-    return found != record.end() && found->is_string() ? found->get<std::string>() : std::string{};
-}
-
 std::optional<WallTime> mtime_of(const fs::path& path) {
     struct stat facts{};
     if (::stat(path.c_str(), &facts) != 0) return {};
     return WallTime{Milliseconds{std::int64_t(facts.st_mtim.tv_sec) * 1000 + facts.st_mtim.tv_nsec / 1'000'000}};
-}
-
-fs::path attempt_dir_of(const Store& store, const std::string& id, int attempt) {
-    return store.run_dir(id) / "attempts" / std::to_string(attempt);
 }
 
 // ---- processes
@@ -121,18 +105,14 @@ void wait_for_end(const std::map<pid_t, std::uint64_t>& processes, Clock::durati
 // This process was started by the run, or by something that the run started.
 bool is_inside(const std::string& id, const json& attempt) {
     if (const char* own = std::getenv("POSTER_RUN_ID"); own && id == own) return true;
-    const auto child = number_at<pid_t>(attempt, "child_pid");
-    return child > 1 && text_at(attempt, "boot_id") == boot_id() && self_and_ancestors().contains(child);
+    const pid_t child = child_of(attempt).pid;
+    return child > 1 && text_of(attempt, "boot_id") == boot_id() && self_and_ancestors().contains(child);
 }
 
 // Another user's run is that user's to end: what root wrote there the owner could not read any more.
 bool is_ours(const fs::path& attempt_dir) {
     struct stat facts{};
     return ::stat((attempt_dir / "attempt.json").c_str(), &facts) == 0 && facts.st_uid == ::geteuid();
-}
-
-ProcessIdentity child_of(const json& attempt) {
-    return {number_at<pid_t>(attempt, "child_pid"), number_at<std::uint64_t>(attempt, "child_start_ticks")};
 }
 
 // Nothing to read yet: is being made, or its poster died on the first steps.
@@ -143,7 +123,7 @@ void look_at_unborn(const Store& store, const std::string& id) {
 
 std::optional<Abandoned> claim_if_dead(const Store& store, const std::string& id) {
     const int number = newest_attempt(store.run_dir(id));
-    const fs::path dir = attempt_dir_of(store, id, number);
+    const fs::path dir = store.attempt_dir(id, number);
     auto attempt = number > 0 ? read_json(dir / "attempt.json") : std::nullopt;
     if (!attempt) {
         look_at_unborn(store, id);
@@ -178,7 +158,7 @@ WallTime last_sign_of_life(const fs::path& attempt_dir, WallTime started) {
 
 std::string reason_of(const Abandoned& run, const json& attempt) {
     std::string reason = run.sign.rebooted ? "lost: the machine was restarted" : "lost: poster was killed";
-    if (number_at<pid_t>(attempt, "child_pid") == 0) reason += " before the command started";
+    if (child_of(attempt).pid == 0) reason += " before the command started";
     return reason;
 }
 
@@ -225,7 +205,7 @@ void end_processes(const std::string& run_id, pid_t child, Milliseconds grace, s
 }
 
 Outcome record_lost(const Store& store, const Abandoned& run) {
-    const fs::path dir = attempt_dir_of(store, run.id, run.attempt);
+    const fs::path dir = store.attempt_dir(run.id, run.attempt);
     json attempt = read_json(dir / "attempt.json").value_or(json::object());
     json record = read_json(store.run_dir(run.id) / "run.json").value_or(json::object());
     if (!record.is_object()) record = json::object();
@@ -236,7 +216,7 @@ Outcome record_lost(const Store& store, const Abandoned& run) {
     }
     Outcome outcome;
     outcome.status = Status::lost;
-    const auto started = parse_iso8601(text_at(attempt, "started_at"));
+    const auto started = parse_iso8601(text_of(attempt, "started_at"));
     outcome.ended_at = last_sign_of_life(dir, started.value_or(mtime_of(dir / "attempt.json").value_or(wall_now())));
     outcome.duration = outcome.ended_at - started.value_or(outcome.ended_at);
     outcome.reason = reason_of(run, attempt);

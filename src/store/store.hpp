@@ -36,6 +36,9 @@ public:
     create() const; // directories 0700 and .gitignore; throws Error with help (--store, POSTER_STORE) when it cannot
     fs::path runs() const { return dir_ / "runs"; }
     fs::path run_dir(const std::string& id) const { return runs() / id; }
+    fs::path attempt_dir(const std::string& id, int number) const {
+        return run_dir(id) / "attempts" / std::to_string(number);
+    }
 
     // Picks an id that no run has (mkdir decides), makes its directory and marks it active. Throws Error.
     std::string new_run(WallTime now) const;

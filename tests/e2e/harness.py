@@ -346,6 +346,20 @@ class PosterTest(unittest.TestCase):
         self.addCleanup(self._end, process)
         return process
 
+    def start_poster(self, *arguments, program=None, **popen):
+        """Starts another subcommand of poster on this test's store; gives the Popen."""
+        for stream in ("stdin", "stdout", "stderr"):
+            popen.setdefault(stream, subprocess.DEVNULL)
+        process = subprocess.Popen(
+            [program or POSTER, arguments[0], "--store", str(self.store), *map(str, arguments[1:])],
+            env=self.env,
+            cwd=self.cwd,
+            start_new_session=True,
+            **popen,
+        )
+        self.addCleanup(self._end, process)
+        return process
+
     def _end(self, process):
         if process.poll() is None:
             process.kill()
@@ -390,6 +404,17 @@ class PosterTest(unittest.TestCase):
         terminal = self.terminal("bash", "--norc", "--noprofile", "-i", raw_argv=True, env=env)
         terminal.read_until("PROMPT> ")
         return terminal
+
+    def git(self, *words, cwd=None):
+        """Gives what git printed, in the project directory; as somebody who may commit."""
+        return subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=trunk", *map(str, words)],
+            cwd=cwd or self.cwd,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            check=True,
+        ).stdout
 
     def foreground_job(self, shell):
         """The process group that the shell has put in the foreground of its terminal."""

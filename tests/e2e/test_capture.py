@@ -26,13 +26,6 @@ class Git(PosterTest):
         self.git("add", ".")
         self.git("commit", "-q", "-m", "first")
 
-    def git(self, *words):
-        return (
-            subprocess.run(["git", "-C", self.cwd, *words], env=self.env, stdout=subprocess.PIPE, check=True)
-            .stdout.decode()
-            .strip()
-        )
-
     def code(self, run=None):
         return self.run_json(run)["code"]
 
@@ -51,7 +44,7 @@ class Git(PosterTest):
     def test_commit_and_branch_are_recorded(self):
         self.launch("true")
         text = json.dumps(self.code())
-        self.assertIn(self.git("rev-parse", "HEAD"), text)
+        self.assertIn(self.git("rev-parse", "HEAD").decode().strip(), text)
         self.assertIn("trunk", text)
 
     def test_a_dirty_tree_can_be_rebuilt_from_the_run_directory(self):
@@ -96,7 +89,7 @@ class Git(PosterTest):
 
     def test_capture_still_comes_to_its_end_when_the_child_is_faster(self):
         self.launch("true")
-        self.assertIn(self.git("rev-parse", "HEAD"), json.dumps(self.code()))
+        self.assertIn(self.git("rev-parse", "HEAD").decode().strip(), json.dumps(self.code()))
 
     def test_a_repository_without_a_commit_is_no_obstacle(self):
         empty = self.tmp / "empty"

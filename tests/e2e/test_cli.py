@@ -422,14 +422,7 @@ class Logs(PosterTest):
     def test_follow_shows_lines_as_they_come_and_ends_with_the_run(self):
         process = self.start("sh", "-c", "echo one; read x; echo two; read y", stdin=subprocess.PIPE)
         self.child_pid()
-        follower = subprocess.Popen(
-            [POSTER, "logs", "--store", self.store, "-f", "last"],
-            env=self.env,
-            cwd=self.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-        )
-        self.addCleanup(self._end, follower)
+        follower = self.start_poster("logs", "-f", "last", stdout=subprocess.PIPE)
         self.assertEqual(follower.stdout.readline(), b"one\n")
         process.stdin.write(b"\n")
         process.stdin.flush()

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import time
 
 from harness import POSTER, PosterTest, main, poster_only, wait_until
@@ -71,10 +70,9 @@ class Trash(PosterTest):
         self.assertEqual(len(self.run_dirs()), 2)
 
     def test_objects_that_runs_share_stay(self):
-        git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
         (self.cwd / "a").write_text("1\n")
         for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
-            subprocess.run([*git, *words], cwd=self.cwd, env=self.env, check=True)
+            self.git(*words)
         (self.cwd / "a").write_text("2\n")
         self.launch("true")
         self.launch("true")

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 
 from harness import PosterTest, main, poster_only
 
@@ -123,12 +122,8 @@ class Secrets(PosterTest):
         if not shutil.which("git"):
             self.skipTest("git is not installed")
         repository = self.tmp / "repository"
-        subprocess.run(["git", "init", "-q", repository], env=self.env, check=True)
-        subprocess.run(
-            ["git", "-C", repository, "remote", "add", "origin", "https://me:hunter2-remote@example.org/x.git"],
-            env=self.env,
-            check=True,
-        )
+        self.git("init", "-q", repository)
+        self.git("remote", "add", "origin", "https://me:hunter2-remote@example.org/x.git", cwd=repository)
         self.launch("true", cwd=repository)
         self.assertEqual(
             [path for path in self.files_with("hunter2-remote") if not path.startswith("repository/.git/")], []

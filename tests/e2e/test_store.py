@@ -201,14 +201,11 @@ class Store(PosterTest):
     def test_a_store_never_dirties_a_git_repository(self):
         if not shutil.which("git"):
             self.skipTest("git is not installed")
-        git = lambda *words: subprocess.run(
-            ["git", "-C", self.cwd, *words], env=self.env, capture_output=True, check=True
-        ).stdout
-        git("init", "-q")
+        self.git("init", "-q")
         subprocess.run(
             [POSTER, "run", "-q", "true"], env=self.env, cwd=self.cwd, stdin=subprocess.DEVNULL, check=True, timeout=60
         )
-        self.assertEqual(git("status", "--porcelain"), b"")
+        self.assertEqual(self.git("status", "--porcelain"), b"")
 
 
 if __name__ == "__main__":
