@@ -132,4 +132,15 @@ void rebuild_code(const json& run, const fs::path& run_dir, const fs::path& targ
     restore_untracked(code, run_dir, target);
 }
 
+fs::path repository_of(const fs::path& worktree) {
+    const std::string link = read_file(worktree / ".git").value_or("");
+    const auto at = link.find("/worktrees/");
+    return link.starts_with("gitdir: ") && at != std::string::npos ? link.substr(8, at - 8) : "";
+}
+
+void forget_worktrees(const fs::path& repository) {
+    if (!repository.empty())
+        run_command({"git", "--git-dir", repository.string(), "worktree", "prune", "--expire", "now"}, "/");
+}
+
 } // namespace poster

@@ -17,4 +17,9 @@ void check_rebuildable(const nlohmann::json& run, const fs::path& run_dir);
 // repository where there is a commit. The user's own working tree is not touched. Throws Error.
 void rebuild_code(const nlohmann::json& run, const fs::path& run_dir, const fs::path& target);
 
+// The git directory that a worktree belongs to; empty where it is none.
+fs::path repository_of(const fs::path& worktree);
+// Lets the repository forget the worktrees that are gone.
+void forget_worktrees(const fs::path& repository);
+
 } // namespace poster

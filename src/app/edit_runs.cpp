@@ -1,12 +1,10 @@
 // `poster tag`, `poster note`, `poster rm`: what is changed about runs afterwards.
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
-#include <set>
 #include <thread>
 
 #include <fmt/format.h>
@@ -19,6 +17,7 @@
 #include <subprocess.hpp>
 #include <text.hpp>
 
+#include "checkout.hpp"
 #include "commands.hpp"
 #include "reading.hpp"
 #include "table.hpp"
@@ -32,16 +31,6 @@ using namespace std::chrono_literals;
 
 constexpr int kMostTries = 20;
 constexpr auto kHostWrites = 50ms; // within this time the host of a running run may write over what is written here
-
-std::vector<RunRow> find_all(const Reading& reading, const std::vector<std::string>& words) {
-    std::vector<RunRow> rows;
-    std::set<std::string> seen;
-    for (const auto& word : words) {
-        RunRow row = reading.index->find(word); // all words are checked before any run is touched
-        if (seen.insert(row.id).second) rows.push_back(std::move(row));
-    }
-    return rows;
-}
 
 json read_record(const Store& store, const std::string& id) {
     auto run = read_json(store.run_dir(id) / "run.json");
@@ -83,33 +72,23 @@ void refuse_living(const Store& store, const RunRow& row) {
     if (attempts.empty()) throw Error(fmt::format("run {} waits for its turn", row.id));
     const auto& [number, attempt] = attempts.back();
     if (outcome_from_json(attempt)) return;
-    LifeSign sign = look_for_life(store.run_dir(row.id) / "attempts" / std::to_string(number), attempt);
+    LifeSign sign = look_for_life(store.attempt_dir(row.id, number), attempt);
     if (sign.life == Life::dead) return;
     throw Error(fmt::format("run {} is running on {}", row.id, text_of(attempt, "host")),
                 fmt::format("poster stop {} ends it", row.id));
-}
-
-// The repository forgets the worktree of a `rerun --checkout`.
-void forget_worktree(const fs::path& worktree) {
-    const std::string link = read_file(worktree / ".git").value_or("");
-    const auto at = link.find("/worktrees/");
-    if (!link.starts_with("gitdir: ") || at == std::string::npos) return;
-    const std::string repository = link.substr(8, at - 8);
-    run_command({"git", "--git-dir", repository, "worktree", "prune", "--expire", "now"}, "/");
 }
 
 } // namespace
 
 int tag_runs(const TagArguments& arguments) {
     Reading reading = read_existing_store(arguments.store);
-    for (const auto& row : find_all(reading, {arguments.run})) {
-        std::vector<std::string> tags = row.tags;
-        for (const auto& tag : arguments.tags) {
-            std::erase(tags, tag);
-            if (!arguments.remove) tags.push_back(tag);
-        }
-        set_field(reading.workspace.store, row, "tags", tags);
+    const RunRow row = reading.index->find(arguments.run);
+    std::vector<std::string> tags = row.tags;
+    for (const auto& tag : arguments.tags) {
+        std::erase(tags, tag);
+        if (!arguments.remove) tags.push_back(tag);
     }
+    set_field(reading.workspace.store, row, "tags", tags);
     return 0;
 }
 
@@ -128,23 +107,20 @@ int note_run(const NoteArguments& arguments) {
 int remove_runs(const RemoveArguments& arguments) {
     Reading reading = read_existing_store(arguments.store);
     const Store& store = reading.workspace.store;
-    auto rows = find_all(reading, arguments.runs);
+    const auto rows = find_runs(reading, arguments.runs);
     for (const auto& row : rows) refuse_living(store, row);
     for (const auto& row : rows) {
         std::string label = row.name.empty() ? row.id : fmt::format("{} ({})", row.id, printable(row.name));
         if (!arguments.yes && !confirmed(fmt::format("remove run {}: {}?", label, printable(row.command)))) continue;
-        const fs::path worktree = store.run_dir(row.id) / "worktree";
-        struct stat facts{};
-        const bool checked_out = ::lstat(worktree.c_str(), &facts) == 0;
-        const fs::path link = store.dir() / "trash" / row.id / "worktree";
-        make_directories(store.dir() / "trash");
+        const fs::path repository = repository_of(store.run_dir(row.id) / "worktree");
+        const fs::path trashed = store.dir() / "trash" / row.id;
+        make_directories(trashed.parent_path());
         std::error_code failure;
-        fs::rename(store.run_dir(row.id), store.dir() / "trash" / row.id, failure);
+        fs::rename(store.run_dir(row.id), trashed, failure);
         if (failure) throw Error(fmt::format("cannot remove run {}: {}", row.id, failure.message()));
-        if (checked_out) forget_worktree(link);
+        forget_worktrees(repository);
         store.unmark_active(row.id);
-        say(fmt::format("run {} is in the trash, {}; `poster gc` empties it", label,
-                        (store.dir() / "trash" / row.id).string()));
+        say(fmt::format("run {} is in the trash, {}; `poster gc` empties it", label, trashed.string()));
     }
     return 0;
 }

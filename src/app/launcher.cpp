@@ -14,7 +14,6 @@
 #include <memory>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <callers.hpp>
 #include <clock.hpp>
@@ -38,11 +37,10 @@ namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-using nlohmann::json;
 
-constexpr int kCouldNotStart = 125;
 constexpr int kLastWordsTimeout = 1000;
 constexpr auto kRedraw = 500ms;
+constexpr auto kStartAgain = 1s;
 constexpr auto kLookForOutcome = 50ms;
 constexpr auto kBeyondGrace = 15s;
 constexpr std::size_t kMostRows = 40; // of the table at the end, when all went well
@@ -77,9 +75,8 @@ sigset_t relayed_signals() {
                             SIGALRM, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR};
     for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal) wanted.push_back(signal);
     for (int signal : wanted) {
-        struct sigaction action{};
         // An ignored signal that is blocked would still be queued, and nohup undone.
-        if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler != SIG_IGN) ::sigaddset(&set, signal);
+        if (!is_ignored(signal)) ::sigaddset(&set, signal);
     }
     ::sigaddset(&set, SIGCHLD);
     return set;
@@ -117,7 +114,7 @@ public:
             output_->flush(kLastWordsTimeout);
             output_.reset();
         }
-        queue_.reset();
+        queue_->remove();
         if (tasks_.size() > 1 && !options_.quiet) print_table();
         return result();
     }
@@ -175,16 +172,36 @@ private:
         Job job{number, 0, int(std::find(slots_.begin(), slots_.end(), false) - slots_.begin())};
         AttemptPlan plan = task.plan;
         if (!options_.gpus.empty()) plan.spec.environment.emplace_back("CUDA_VISIBLE_DEVICES", gpus_of(job.slot));
-        LabelledOutput::Ends ends;
-        if (output_) ends = output_->open(int(number), task.label);
-        pid_t launcher = ::getpid();
-        job.pid = ::fork();
-        if (job.pid == 0) run_task(std::move(plan), number, ends, launcher);
-        if (job.pid < 0) throw_errno("fork", errno);
+        try {
+            LabelledOutput::Ends ends;
+            if (output_) ends = output_->open(int(number), task.label);
+            pid_t launcher = ::getpid();
+            job.pid = ::fork();
+            if (job.pid == 0) run_task(std::move(plan), number, ends, launcher);
+            if (job.pid < 0) throw_errno("fork", errno);
+        } catch (const Error& error) {
+            return could_not_start(number, error);
+        }
         ++task.attempts;
         task.state = Task::State::running;
         slots_[std::size_t(job.slot)] = true;
         jobs_.push_back(job);
+    }
+
+    // A limit on processes or descriptors, most likely: what the other runs have is free again when they end.
+    void could_not_start(std::size_t number, const Error& error) {
+        Task& task = tasks_[number];
+        if (output_) output_->end(int(number));
+        if (!jobs_.empty()) {
+            task.ready_at = Clock::now() + kStartAgain;
+            return;
+        }
+        task.state = Task::State::done;
+        task.status = Status::failed;
+        task.exit_code = kOwnFailure;
+        task.reason = fmt::format("poster could not start it: {}", error.what());
+        complain(error);
+        if (!task.plan.resumed) record_never_started(workspace_.store, task.plan.id, task.status, task.reason);
     }
 
     std::string gpus_of(int slot) const {
@@ -199,12 +216,11 @@ private:
     [[noreturn]] void run_task(AttemptPlan plan, std::size_t number, const LabelledOutput::Ends& ends,
                                pid_t launcher) const {
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (::getppid() != launcher) ::_exit(kCouldNotStart);
+        if (::getppid() != launcher) ::_exit(kOwnFailure);
         if (output_) {
             ::dup2(ends.out.get(), STDOUT_FILENO);
             ::dup2(ends.err_or_out(), STDERR_FILENO);
-            Fd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-            if (null) ::dup2(null.get(), STDIN_FILENO);
+            set_to_null({STDIN_FILENO});
         }
         close_descriptors_except(callers_descriptors_);
         try {
@@ -218,7 +234,7 @@ private:
         } catch (const std::exception& error) {
             poster::say(std::string("internal error: ") + error.what());
         }
-        ::_exit(kCouldNotStart);
+        ::_exit(kOwnFailure);
     }
 
     // ---- the loop
@@ -335,11 +351,11 @@ private:
     // False: there is none yet.
     bool read_outcome(Task& task) const {
         const std::string& id = task.plan.id;
-        auto file = workspace_.store.run_dir(id) / "attempts" / std::to_string(task.plan.number) / "attempt.json";
-        auto outcome = outcome_from_json(read_json(file).value_or(json::object()));
+        const fs::path dir = workspace_.store.attempt_dir(id, task.plan.number);
+        auto outcome = poster::read_outcome(dir);
         if (!outcome && !task.plan.resumed && !task.died_of) { // it ended before it had an attempt
             record_never_started(workspace_.store, id, Status::failed, "poster could not start it");
-            outcome = outcome_from_json(read_json(file).value_or(json::object()));
+            outcome = poster::read_outcome(dir);
         }
         task.status = outcome ? outcome->status : Status::lost;
         task.reason = outcome ? outcome->reason : "poster ended without an outcome";
@@ -351,7 +367,7 @@ private:
     bool wants_retry(const Task& task) const {
         const auto& on = options_.retries.on;
         return !ended_by_ && !task.asked_to_end && task.attempts <= options_.retries.most &&
-               task.exit_code != kCouldNotStart && std::find(on.begin(), on.end(), task.status) != on.end();
+               task.exit_code != kOwnFailure && std::find(on.begin(), on.end(), task.status) != on.end();
     }
 
     void retry(Task& task) {
@@ -400,6 +416,7 @@ private:
         Terminal terminal = terminal_on(STDERR_FILENO);
         constexpr std::size_t kPrefix = std::string_view("poster: ").size();
         if (terminal.width && *terminal.width > kPrefix) *terminal.width -= kPrefix;
+        const Redactor redactor = redactor_of(workspace_.settings);
         std::size_t good = 0;
         for (const auto& task : tasks_) {
             bool fine = task.status == Status::finished;
@@ -411,8 +428,7 @@ private:
                        {std::string(to_string(task.status)), colour_of(task.status)},
                        {duration, Colour::none},
                        {printable(task.reason), Colour::none},
-                       {printable(shell_join(redactor_of(workspace_.settings).arguments(task.plan.spec.argv))),
-                        Colour::none}});
+                       {printable(shell_join(redactor.arguments(task.plan.spec.argv))), Colour::none}});
         }
         std::string text = good == tasks_.size() && tasks_.size() > kMostRows ? "" : table.render(terminal);
         text += fmt::format("{} of {} runs finished{}\n", good, tasks_.size(),
@@ -425,7 +441,7 @@ private:
         LaunchResult result;
         for (const auto& task : tasks_) result.runs.push_back(task.plan.id);
         for (const auto& task : tasks_) {
-            if (!task.failed() || task.attempts == 0) continue;
+            if (!task.failed()) continue;
             result.exit_code = task.exit_code;
             result.die_of = task.died_of;
             return result;

@@ -9,13 +9,12 @@
 
 #include <error.hpp>
 #include <files.hpp>
-#include <process.hpp>
+#include <liveness.hpp>
 #include <records.hpp>
 #include <run_id.hpp>
 #include <text.hpp>
 
 #include "attempt.hpp"
-#include "reading.hpp"
 
 namespace poster {
 
@@ -27,21 +26,11 @@ fs::path folder_of(const Store& store) {
     return store.dir() / "queues";
 }
 
-bool launcher_is_dead(const json& queue) {
-    if (text_of(queue, "host") != host_name()) return false; // nobody here can tell
-    if (text_of(queue, "boot_id") != boot_id()) return true;
-    const auto pid = queue.find("pid");
-    const auto ticks = queue.find("start_ticks");
-    if (pid == queue.end() || !pid->is_number_integer() || ticks == queue.end() || !ticks->is_number_unsigned())
-        return true;
-    return !is_alive({pid->get<pid_t>(), ticks->get<std::uint64_t>()});
-}
-
 void settle(const Store& store, const fs::path& file) {
     const auto lines = split(read_file(file).value_or(""), '\n');
     if (lines.empty()) return; // being made
     const json head = json::parse(lines.front(), nullptr, false);
-    if (!head.is_object() || !launcher_is_dead(head)) return;
+    if (!head.is_object() || !owner_is_dead(head)) return;
     for (std::size_t i = 1; i < lines.size(); ++i) {
         const json line = json::parse(lines[i], nullptr, false);
         const std::string run = text_of(line, "run");
@@ -57,21 +46,17 @@ void settle(const Store& store, const fs::path& file) {
 Queue::Queue(const Store& store, const std::string& group) : file_(folder_of(store) / (group + ".jsonl")) {
     make_directories(folder_of(store));
     fd_ = open_append(file_);
-    const ProcessIdentity self = self_identity();
-    const json head{{"format", kFormat},
-                    {"host", host_name()},
-                    {"boot_id", boot_id()},
-                    {"pid", self.pid},
-                    {"start_ticks", self.start_ticks}};
+    json head = self_record();
+    head["format"] = kFormat;
     if (!write_all(fd_.get(), head.dump() + '\n')) throw_errno("write " + file_.native(), errno);
-}
-
-Queue::~Queue() {
-    ::unlink(file_.c_str());
 }
 
 void Queue::add(const std::string& run) {
     if (!write_all(fd_.get(), json{{"run", run}}.dump() + '\n')) throw_errno("write " + file_.native(), errno);
+}
+
+void Queue::remove() {
+    ::unlink(file_.c_str());
 }
 
 void settle_abandoned_queues(const Store& store) {

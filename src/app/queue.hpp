@@ -1,6 +1,6 @@
 #pragma once
-// .poster/queues/GROUP.jsonl: the launcher of a multirun, and a line for each run that waits for it. It is there as
-// long as the launcher is; what a dead one leaves behind tells recovery whose turn never comes.
+// .poster/queues/GROUP.jsonl: the launcher of a multirun, and a line for each run that waits for it. It is there until
+// they all have ended; what a launcher leaves behind that died before tells recovery whose turn never comes.
 
 #include <string>
 
@@ -14,8 +14,8 @@ public:
     Queue(const Store& store, const std::string& group); // throws Error
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
-    ~Queue();                         // removes the file
     void add(const std::string& run); // throws Error
+    void remove();                    // every run has ended
 
 private:
     fs::path file_;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
-#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -81,17 +80,20 @@ AttemptPlan check_out(const Workspace& workspace, const json& parent, const fs::
     AttemptPlan plan;
     plan.id = store.new_queued_run(wall_now());
     const fs::path target = store.run_dir(plan.id) / "worktree";
-    try {
-        rebuild_code(parent, parent_dir, target);
-    } catch (const Error&) {
-        std::error_code ignored;
-        fs::remove_all(store.run_dir(plan.id), ignored);
-        throw;
-    }
     const json& code = parent.at("code");
     const std::string below = text_of(code, "subdirectory");
     spec.cwd = below.empty() || below == "." ? target : target / below;
-    move_into(text_of(code, "root"), target, spec);
+    try {
+        rebuild_code(parent, parent_dir, target);
+        move_into(text_of(code, "root"), target, spec);
+        check_runnable(spec);
+    } catch (const Error&) {
+        const fs::path repository = repository_of(target);
+        std::error_code ignored;
+        fs::remove_all(store.run_dir(plan.id), ignored);
+        forget_worktrees(repository);
+        throw;
+    }
     plan.spec = std::move(spec);
     return plan;
 }
@@ -100,12 +102,13 @@ AttemptPlan check_out(const Workspace& workspace, const json& parent, const fs::
 
 struct Proof {
     std::string status;
-    std::map<std::string, std::string> files;   // path to hash
-    std::map<std::string, std::string> metrics; // name to its last value
+    Values files;   // path to hash
+    Values metrics; // name to its last value
 };
 
-Proof proof_of(const fs::path& run_dir) {
+Proof proof_of(const Store& store, const std::string& id) {
     Proof proof;
+    const fs::path run_dir = store.run_dir(id);
     auto attempts = read_attempts(run_dir);
     if (attempts.empty()) return proof;
     const auto& [number, attempt] = attempts.back();
@@ -117,7 +120,7 @@ Proof proof_of(const fs::path& run_dir) {
         const std::string path = text_of(file, "path");
         if (path.starts_with("files/") || path.starts_with("images/")) proof.files[path] = text_of(file, "sha256");
     }
-    EventReader reader(run_dir / "attempts" / std::to_string(number) / "events");
+    EventReader reader(store.attempt_dir(id, number) / "events");
     reader.read(
         [&](const Event& event) {
             if (event.kind != "metric" || !event.data.contains("name") || !event.data.contains("value")) return;
@@ -127,29 +130,18 @@ Proof proof_of(const fs::path& run_dir) {
     return proof;
 }
 
-void compare(const std::string& kind, const std::map<std::string, std::string>& before,
-             const std::map<std::string, std::string>& after, std::vector<Difference>& found) {
-    for (const auto& [key, value] : before) {
-        auto other = after.find(key);
-        if (other == after.end() || other->second != value)
-            found.push_back({kind + " " + key, value, other == after.end() ? "" : other->second});
-    }
-    for (const auto& [key, value] : after)
-        if (!before.contains(key)) found.push_back({kind + " " + key, "", value});
-}
-
 // Repeats the run and compares what came out.
 int verify(const Workspace& workspace, AttemptPlan plan, const LaunchOptions& options, const std::string& parent) {
     std::vector<AttemptPlan> plans;
     plans.push_back(std::move(plan));
     LaunchResult result = launch_all(workspace, std::move(plans), options);
     const std::string& id = result.runs.front();
-    Proof before = proof_of(workspace.store.run_dir(parent));
-    Proof after = proof_of(workspace.store.run_dir(id));
+    Proof before = proof_of(workspace.store, parent);
+    Proof after = proof_of(workspace.store, id);
     std::vector<Difference> found;
-    compare("status", {{"", before.status}}, {{"", after.status}}, found);
-    compare("file", before.files, after.files, found);
-    compare("metric", before.metrics, after.metrics, found);
+    if (before.status != after.status) found.push_back({"status", before.status, after.status});
+    for (auto more : {compare("file", before.files, after.files), compare("metric", before.metrics, after.metrics)})
+        found.insert(found.end(), more.begin(), more.end());
     if (found.empty()) {
         say(fmt::format("verified: run {} did as {} had: status, {} files, {} metrics", id, parent, after.files.size(),
                         after.metrics.size()));

@@ -16,6 +16,7 @@ from harness import (
     children_of,
     exit_of,
     main,
+    needs_root,
     poster_only,
     python,
     read_bytes,
@@ -352,6 +353,25 @@ class AtOnce(Multirun):
         with open(gate, "w"):
             pass
         terminal.wait()
+
+    def test_where_descriptors_are_scarce_one_waits_for_another(self):
+        limits = ("prlimit", "--nofile=32")
+        done = self.launch(*(["true", "\\"] * 23), "true", options=["-j", "24"], wrapper=limits)
+        self.assertEqual((done.returncode, self.statuses()), (0, ["finished"] * 24), done.stderr)
+
+    @needs_root
+    def test_runs_that_cannot_be_started_are_recorded_as_such(self):
+        self.tmp.chmod(0o755)
+        for folder in (self.cwd, self.tmp / "home"):
+            os.chown(folder, 54321, 54321)
+        self.store = self.cwd / "store"
+        alone = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", "prlimit", "--nproc=1")
+        program = shutil.copy(POSTER, self.tmp)  # where that user may read it
+        done = self.launch("true", "\\", "true", wrapper=alone, program=program)
+        self.assertEqual(done.returncode, 125)
+        self.assertIn(b"fork", done.stderr)
+        self.assertEqual(self.statuses(), ["failed", "failed"])
+        self.assertEqual(list((self.store / "queues").iterdir()), [])
 
     def test_stdin_is_nobodys(self):
         done = self.launch("cat", "\\", "cat", options=["-j", "2"], input=b"x")

@@ -4,7 +4,6 @@ import hashlib
 import os
 import random
 import stat
-import subprocess
 
 from harness import PosterTest, exit_of, main, needs_program, poster_only, python
 
@@ -122,17 +121,6 @@ class Rerun(Repeats):
 @poster_only
 @needs_program("git")
 class Checkout(Repeats):
-    def git(self, *words):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main"]
-        return subprocess.run(
-            ["git", *identity, *words],
-            cwd=self.cwd,
-            env=self.env,
-            check=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ).stdout
-
     def tree(self, root):
         """Path to kind, mode and content of everything but git's own."""
         found = {}
@@ -197,6 +185,21 @@ class Checkout(Repeats):
         done = self.rerun("last", "--checkout", check=125)
         self.assertRegex(done.stderr.decode(), "commit .* is not in")
         self.assertEqual(len(self.run_dirs()), 2)
+
+    def test_a_program_that_is_gone_leaves_neither_a_run_nor_a_worktree(self):
+        tool = self.tmp / "tool"
+        tool.write_text("#!/bin/sh\n")
+        tool.chmod(0o755)
+        self.git("init")
+        (self.cwd / "a").write_text("a")
+        self.git("add", ".")
+        self.git("commit", "-m", "first")
+        self.launch(tool)
+        tool.unlink()
+        self.assertIn("is not found", self.rerun("last", "--checkout", check=125).stderr.decode())
+        self.assertEqual(len(self.run_dirs()), 1)
+        self.assertEqual([row["status"] for row in self.poster_json("ls")], ["finished"])
+        self.assertEqual(self.git("worktree", "list").count(b"\n"), 1)
 
     def test_removing_the_run_removes_its_worktree_from_the_repository(self):
         self.git("init")
