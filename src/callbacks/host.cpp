@@ -59,6 +59,7 @@ public:
         : job_(std::move(job)), ledger_(job_.run.attempt_dir(), job_.run.id, job_.run.attempt),
           record_(job_.run.dir / "run.json"), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
         ::mallopt(M_ARENA_MAX, 2);
+        ledger_.settle_begun(job_.page != nullptr && job_.page->host_faulted);
         ::umask(077); // whatever a library writes for a callback is the user's alone
         job_.run.record = [this](std::string_view section, const nlohmann::json& value) {
             record_.merge(section, value);
@@ -222,9 +223,7 @@ private:
             if (message.kind == LinkKind::ended) {
                 auto outcome = outcome_from_json(nlohmann::json::parse(message.text, nullptr, false));
                 // Too long for a message: it stands in the record.
-                if (!outcome)
-                    outcome = outcome_from_json(
-                        read_json(job_.run.attempt_dir() / "attempt.json").value_or(nlohmann::json()));
+                if (!outcome) outcome = read_outcome(job_.run.attempt_dir());
                 begin_end(outcome.value_or(Outcome{}));
             }
         }

@@ -4,8 +4,8 @@
 // guardian). Each callback has a thread of its own, a queue of hooks, and a time budget for each hook.
 //
 // The ledger attempts/N/hooks.jsonl says which hook of which callback began, was done, failed, or ran out of time. A
-// new host for the same attempt (the first one crashed) skips hooks that are in it: a hook that began and never was
-// done crashed the host, is recorded as such, and its callback gets no further hooks but on_end, once.
+// new host for the same attempt (the first one died) runs what is not in it, and goes by Ledger::settle_begun for what
+// began and never ended.
 
 #include <functional>
 #include <memory>

@@ -14,6 +14,8 @@ using nlohmann::json;
 
 namespace {
 
+constexpr int kMostBegins = 2;
+
 std::string text_in(const json& entry, const char* key) {
     auto found = entry.find(key);
     return found != entry.end() && found->is_string() ? found->get<std::string>() : std::string();
@@ -39,14 +41,26 @@ Ledger::Ledger(const std::filesystem::path& attempt_dir, std::string run_id, int
 }
 
 void Ledger::remember(const std::string& callback, const std::string& hook, const std::string& state) {
-    Mark& mark = marks_[{callback, hook}];
-    mark = state == "begin" ? std::max(mark, Mark::begun) : Mark::ended;
+    Entry& entry = entries_[{callback, hook}];
+    if (state == "begin") ++entry.begins;
+    entry.mark = state == "begin" ? std::max(entry.mark, Mark::begun) : Mark::ended;
+}
+
+void Ledger::settle_begun(bool faulted) {
+    std::vector<std::pair<std::string, std::string>> crashed;
+    for (auto& [hook, entry] : entries_) {
+        if (entry.mark != Mark::begun) continue;
+        if (faulted || entry.begins >= kMostBegins) crashed.push_back(hook);
+        entry.mark = Mark::none;
+    }
+    for (const auto& [callback, hook] : crashed)
+        write(callback, hook, "crashed", "the callback host died in this hook");
 }
 
 Ledger::Mark Ledger::mark(const std::string& callback, const std::string& hook) const {
     std::lock_guard lock(mutex_);
-    auto found = marks_.find({callback, hook});
-    return found == marks_.end() ? Mark::none : found->second;
+    auto found = entries_.find({callback, hook});
+    return found == entries_.end() ? Mark::none : found->second.mark;
 }
 
 void Ledger::write(const std::string& callback, const std::string& hook, const std::string& state,

@@ -36,14 +36,8 @@ void Worker::prepare(RunSpec& spec) {
     }
 }
 
-// A start that began under an earlier host and never ended took that host with it: it is not tried again.
 void Worker::start() {
-    auto mark = ledger_.mark(name(), "start");
-    if (mark == Ledger::Mark::begun) {
-        ledger_.write(name(), "start", "crashed", "the callback host died in this hook");
-        return;
-    }
-    bool wanted = entry_.hooks.start && mark == Ledger::Mark::none;
+    bool wanted = entry_.hooks.start && ledger_.mark(name(), "start") == Ledger::Mark::none;
     if (wanted) post({"start", [this](Callback& callback) { callback.on_start(run_); }});
     std::lock_guard lock(mutex_);
     started_ = true;
@@ -51,10 +45,8 @@ void Worker::start() {
 }
 
 void Worker::end(const Outcome& outcome, Deadline deadline) {
-    auto mark = ledger_.mark(name(), "end");
-    if (mark == Ledger::Mark::begun) ledger_.write(name(), "end", "crashed", "the callback host died in this hook");
     std::lock_guard lock(mutex_);
-    if (mark != Ledger::Mark::none || (!entry_.hooks.end && !launched_)) {
+    if (ledger_.mark(name(), "end") != Ledger::Mark::none || (!entry_.hooks.end && !launched_)) {
         ended_ = true;
         return;
     }

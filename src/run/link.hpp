@@ -42,6 +42,7 @@ Receive receive_message(int fd, LinkMessage& message); // never blocks
 // A page both processes see: what the host measures and the outcome needs.
 struct SharedPage {
     std::uint64_t peak_memory_bytes; // accessed with std::atomic_ref
+    bool host_faulted;               // the host before died of itself; written before its successor is forked
 };
 SharedPage* map_shared_page(); // nullptr on failure; lives until the process ends
 

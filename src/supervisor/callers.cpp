@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include <error.hpp>
+#include <process.hpp>
 
 namespace poster {
 
@@ -22,11 +23,8 @@ sigset_t handled_signals() {
     for (int kept : {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGABRT, SIGTRAP, SIGSYS, SIGTTOU, SIGPIPE, SIGXFSZ})
         ::sigdelset(&set, kept);
     // An ignored signal that is blocked would still be queued, and nohup undone.
-    for (int signal = 1; signal <= SIGRTMAX; ++signal) {
-        struct sigaction action{};
-        bool ignored = ::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
-        if (ignored && signal != SIGCHLD) ::sigdelset(&set, signal);
-    }
+    for (int signal = 1; signal <= SIGRTMAX; ++signal)
+        if (signal != SIGCHLD && is_ignored(signal)) ::sigdelset(&set, signal);
     return set;
 }
 

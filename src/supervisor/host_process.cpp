@@ -10,6 +10,7 @@
 #include <array>
 #include <csignal>
 
+#include <error.hpp>
 #include <files.hpp>
 #include <process.hpp>
 
@@ -50,14 +51,11 @@ void HostProcess::start() {
     if (sealed_) kept.push_back(sealed_.get());
     close_descriptors_except(kept);
     // Nobody's reader may wait for the end of a stream that this process holds open.
-    int null = ::open("/dev/null", O_RDWR);
-    for (int fd : {0, 1, 2})
-        if (null >= 0) ::dup2(null, fd);
-    if (null > 2) ::close(null);
+    set_to_null({0, 1, 2});
     try {
         ::_exit(run_.host(std::move(theirs), sealed_.get(), page_));
     } catch (...) { // nothing of the host's may run the supervisor's code
-        ::_exit(125);
+        ::_exit(kOwnFailure);
     }
 }
 
@@ -85,8 +83,10 @@ Receive HostProcess::hear(LinkMessage& message) {
     return result;
 }
 
-bool HostProcess::died() {
+bool HostProcess::died(int status) {
     pid_ = 0;
+    // Every other signal is blocked in it: SIGKILL comes from outside, the rest from what it was doing.
+    if (page_ != nullptr) page_->host_faulted = !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL;
     link_.close();
     unsent_.clear();
     if (starts_ >= 2) return false;

@@ -28,9 +28,9 @@ public:
     void tell(LinkKind kind, int number = 0, std::string text = {});
     bool send_unsent(); // false: its queue is full, as when it is stopped; try again soon
     Receive hear(LinkMessage& message);
-    // It has died. Starts it again, the first time, and tells it what its predecessor had been told. False: it stays
-    // dead.
-    bool died();
+    // It has died, with this wait status. Starts it again, the first time, and tells it what its predecessor had been
+    // told. False: it stays dead.
+    bool died(int status);
     void kill();
     void forget() { pid_ = 0; }                     // it has ended as it should
     std::optional<std::string> sealed_spec() const; // what a prepare hook made of the spec

@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include <error.hpp>
+#include <files.hpp>
 
 namespace poster {
 
@@ -128,8 +129,7 @@ void Sink::close() {
     own_.close();
     gone_ = true;
     if (fd_ != STDOUT_FILENO) return; // poster's last words need descriptor 2
-    Fd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
-    if (null) ::dup2(null.get(), fd_);
+    set_to_null({fd_});
 }
 
 OutputPlan::OutputPlan(const std::array<bool, 3>& closed) : buffer_(kReadSize, '\0') {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <error.hpp>
+#include <files.hpp>
 #include <orders.hpp>
 #include <process.hpp>
 
@@ -35,7 +36,6 @@ constexpr auto kLookForTree = 50ms; // no signal tells of a grandchild's end
 constexpr auto kNoticeStop = 500ms; // how exactly the time poster itself was stopped is told from a deadline
 constexpr auto kLate = 1s;
 constexpr int kLastWordsTimeout = 1000;
-constexpr int kOwnFailure = 125;
 
 SignalSource source_of(const signalfd_siginfo& info) {
     if (info.ssi_code > 0) return SignalSource::kernel;
@@ -136,10 +136,7 @@ private:
     // What the child has is the child's: the other ends must see it when the child closes it.
     void let_go_of_descriptors(const std::vector<int>& extra) const {
         for (int fd : extra) ::close(fd);
-        int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-        if (null < 0) return;
-        ::dup2(null, STDIN_FILENO);
-        ::close(null);
+        set_to_null({STDIN_FILENO});
     }
 
     // ---- the loop
@@ -256,7 +253,7 @@ private:
         while ((pid = ::wait4(-1, &status, WNOHANG | WUNTRACED | WCONTINUED, &usage)) > 0) {
             if (pid == child_) on_child(status, usage);
             if (pid == host_.pid() && WIFSTOPPED(status)) ::kill(pid, SIGCONT); // this process runs: the host must, too
-            if (pid == host_.pid() && (WIFEXITED(status) || WIFSIGNALED(status))) on_host_gone();
+            if (pid == host_.pid() && (WIFEXITED(status) || WIFSIGNALED(status))) on_host_gone(status);
         }
     }
 
@@ -275,7 +272,7 @@ private:
         if (state_.phase != Phase::starting) apply(input);
     }
 
-    void on_host_gone() {
+    void on_host_gone(int status) {
         while (hear_host_once()) {
         } // its last words may be that all is done
         if (state_.phase == Phase::done || hooks_done_) {
@@ -283,7 +280,7 @@ private:
             return;
         }
         happens(Input::Kind::canary_lost); // its successor knows nothing of what it was asked
-        state_.canary_alive = host_.died();
+        state_.canary_alive = host_.died(status);
         if (!state_.canary_alive && state_.phase == Phase::finalising) happens(Input::Kind::hooks_done);
     }
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import PosterTest, PYTHON, main, needs_root, poster_only, python, wait_until
+from harness import POSTER_TEST, PosterTest, PYTHON, json_lines, main, needs_root, poster_only, python, wait_until
 
 FIELDS = {
     "format",
@@ -165,7 +165,9 @@ class Outcome(PosterTest):
         self.assertLess(attempt["peak_memory_bytes"], 400_000_000)
 
     def test_peak_memory_of_a_small_child_is_small(self):
-        self.assertLess(self.after("true")["peak_memory_bytes"], 120_000_000)  # poster itself, before exec, under a sanitizer
+        self.assertLess(
+            self.after("true")["peak_memory_bytes"], 120_000_000
+        )  # poster itself, before exec, under a sanitizer
 
     def test_durations_do_not_follow_the_wall_clock(self):
         """The monotonic clock decides: no negative duration, whatever the zone or clock of the machine."""
@@ -178,10 +180,13 @@ class Outcome(PosterTest):
         group = self.memory_cgroup()
         hog = python("import sys\nblocks = []\nfor _ in range(250): blocks.append(bytearray(b'x') * 4_000_000)")
         enter = ["sh", "-c", f'echo $$ > {group}/cgroup.procs && exec "$@"', "sh"]
-        done = self.launch(*hog, wrapper=enter)
+        probe = self.tmp / "probe.jsonl"
+        env = {**self.env, "POSTER_PROBE_FILE": str(probe)}
+        done = self.launch(*hog, wrapper=enter, program=POSTER_TEST, env=env)
         attempt = self.outcome()
         self.assertEqual((done.returncode, attempt["signal"], attempt["out_of_memory"]), (137, "SIGKILL", True))
         self.assertIn("out of memory", attempt["reason"])
+        self.assertEqual([line["status"] for line in json_lines(probe) if line["hook"] == "end"], ["killed"])
 
     def memory_cgroup(self):
         """A cgroup of 500 MB for this test, of version 2 or 1, or a skip."""

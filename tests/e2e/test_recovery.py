@@ -202,14 +202,7 @@ class BothKilled(Probed):
     def test_ten_commands_at_the_same_moment_recover_once(self):
         self.kill_both("sleep", "1000")
         commands = [
-            subprocess.Popen(
-                [POSTER_TEST, "ls", "--store", self.store, "--json"],
-                env=self.env,
-                cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
+            self.start_poster("ls", "--json", program=POSTER_TEST, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             for _ in range(10)
         ]
         answers = [command.communicate() for command in commands]
@@ -361,16 +354,7 @@ class SharedFileSystem(Probed):
 
     def test_ten_commands_at_the_same_moment_recover_once(self):
         self.kill_both("sleep", "1000")
-        commands = [
-            subprocess.Popen(
-                [POSTER_TEST, "ls", "--store", self.store],
-                env=self.env,
-                cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-            for _ in range(10)
-        ]
+        commands = [self.start_poster("ls", program=POSTER_TEST) for _ in range(10)]
         self.assertEqual([command.wait(60) for command in commands], [0] * 10)
         self.assert_one_end_hook()
 
@@ -464,6 +448,43 @@ class Hooks(Probed):
         self.assertEqual(process.wait(120), 3)
         attempt = self.outcome()
         self.assertEqual((attempt["status"], attempt["exit_code"]), ("failed", 3))
+
+    def test_an_end_hook_that_was_cut_short_is_run_again_by_the_next_command_and_it_alone(self):
+        process = self.start_probed("true", env={**self.env, "POSTER_PROBE_ON_END": "hang"})
+        wait_until(lambda: self.hooks("end"), what="the end hook")
+        done = lambda: [
+            (line["callback"], line["state"])
+            for line in json_lines(self.attempt_dir() / "hooks.jsonl")
+            if line["hook"] == "end"
+        ]
+        wait_until(lambda: ("logging", "done") in done(), what="the end hook of another callback")
+        victims = [process.pid, *children_of(process.pid)]
+        for pid in victims:
+            os.kill(pid, signal.SIGSTOP)
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+        self.look()
+        wait_until(lambda: ("probe", "done") in done(), what="the second try")
+        wait_until(lambda: not processes_marked(self.marker))
+        self.look()
+        self.assertEqual(len(self.hooks("end")), 2)
+        self.assertEqual(done().count(("logging", "begin")), 1)
+        self.assertEqual(done().count(("probe", "begin")), 2)
+        keys = {
+            line["key"]
+            for line in json_lines(self.attempt_dir() / "hooks.jsonl")
+            if (line["hook"], line["callback"]) == ("end", "probe")
+        }
+        self.assertEqual(len(keys), 1)
+        self.assertEqual(self.outcome()["status"], "finished")
+
+    def test_a_run_within_a_run_ends_before_it(self):
+        inner = [POSTER_TEST, "run", "-q", "--store", str(self.store), "--name", "inner", "sh", "-c", "exit 3"]
+        self.assertEqual(self.launch_probed(*inner, options=["--name", "outer"]).returncode, 3)
+        rows = {row["name"]: row for row in self.poster_json("ls")}
+        self.assertEqual({name: row["status"] for name, row in rows.items()}, {"inner": "failed", "outer": "failed"})
+        self.assertEqual([line["run"] for line in self.hooks("end")], [rows["inner"]["id"], rows["outer"]["id"]])
 
     def test_a_prepare_hook_may_rewrite_the_command(self):
         done = self.launch_probed("echo", "original", env={**self.env, "POSTER_PROBE_ON_PREPARE": "rewrite"})
