@@ -12,7 +12,6 @@
 #include <fd.hpp>
 #include <files.hpp>
 #include <sha256.hpp>
-#include <subprocess.hpp>
 #include <text.hpp>
 
 namespace poster {
@@ -65,11 +64,37 @@ bool stays_inside(const fs::path& relative) {
     return true;
 }
 
-// Asked of git: the working directory may be reached through a link, which the root is not.
-std::string subdirectory(const fs::path& cwd) {
-    std::string prefix = Git(cwd).line({"rev-parse", "--show-prefix"});
+struct Place {
+    std::string root;   // empty: no working tree
+    std::string prefix; // of the working directory in it, which may be reached through a link
+    std::string commit; // empty: none yet
+    std::string branch; // empty: detached
+};
+
+Place place_of(const fs::path& cwd) {
+    constexpr std::string_view kBranches = "refs/heads/";
+    const Git git(cwd);
+    // In one question, as each costs a process. Where there is no commit git fails. The prefix is an empty line, or
+    // ends in a slash: what does not is a path with a newline in it.
+    const CommandResult answer =
+        git.run({"rev-parse", "--show-toplevel", "--show-prefix", "HEAD", "--symbolic-full-name", "HEAD"});
+    if (answer.exit_code < 0) return {}; // there is no git, or it hangs
+    auto all = split(answer.exit_code == 0 ? answer.output : "", '\n');
+    if (all.size() == 3) all.insert(all.begin() + 1, "");
+    if (all.size() == 4 && (all[1].empty() || all[1].ends_with('/')))
+        return {all[0], all[1], all[2], all[3].starts_with(kBranches) ? all[3].substr(kBranches.size()) : ""};
+    return {git.line({"rev-parse", "--show-toplevel"}), git.line({"rev-parse", "--show-prefix"}),
+            git.line({"rev-parse", "--verify", "--quiet", "HEAD"}),
+            git.line({"symbolic-ref", "--quiet", "--short", "HEAD"})};
+}
+
+std::string subdirectory(std::string prefix) {
     if (prefix.ends_with('/')) prefix.pop_back();
     return prefix.empty() ? "." : prefix;
+}
+
+json text_or_null(const std::string& text) {
+    return text.empty() ? json(nullptr) : json(text);
 }
 
 json remotes(const Git& git, const Redactor& redactor) {
@@ -138,10 +163,14 @@ void capture_untracked(const Git& git, const CodeCapture& capture, const fs::pat
 
 } // namespace
 
-std::optional<std::string> Git::ask(std::vector<std::string> words) const {
+CommandResult Git::run(std::vector<std::string> words) const {
     std::vector<std::string> argv{"git", "--no-optional-locks", "-c", "safe.directory=*", "-c", "core.fsmonitor=false"};
     argv.insert(argv.end(), words.begin(), words.end());
-    CommandResult result = run_command(argv, dir_, {}, {"GIT_TERMINAL_PROMPT=0"});
+    return run_command(argv, dir_, {}, {"GIT_TERMINAL_PROMPT=0"});
+}
+
+std::optional<std::string> Git::ask(std::vector<std::string> words) const {
+    CommandResult result = run(std::move(words));
     if (result.exit_code != 0 || result.truncated) return std::nullopt;
     return std::move(result.output);
 }
@@ -154,17 +183,16 @@ std::string Git::line(std::vector<std::string> words) const {
 
 json capture_code(const CodeCapture& capture) {
     if (!inside_repository(capture.cwd)) return {};
-    std::string root = Git(capture.cwd).line({"rev-parse", "--show-toplevel"});
-    if (root.empty()) return {};
-    Git git(root);
-    json code{{"root", root}, {"subdirectory", subdirectory(capture.cwd)}};
-    std::string commit = git.line({"rev-parse", "--verify", "--quiet", "HEAD"});
-    code["commit"] = commit.empty() ? json(nullptr) : json(commit);
-    std::string branch = git.line({"symbolic-ref", "--quiet", "--short", "HEAD"});
-    code["branch"] = branch.empty() ? json(nullptr) : json(branch);
-    code["remotes"] = remotes(git, capture.redactor);
-    bool changed = capture_diff(git, capture, !commit.empty(), code);
-    capture_untracked(git, capture, root, code);
+    const Place place = place_of(capture.cwd);
+    if (place.root.empty()) return {};
+    Git git(place.root);
+    json code{{"root", place.root},
+              {"subdirectory", subdirectory(place.prefix)},
+              {"commit", text_or_null(place.commit)},
+              {"branch", text_or_null(place.branch)},
+              {"remotes", remotes(git, capture.redactor)}};
+    bool changed = capture_diff(git, capture, !place.commit.empty(), code);
+    capture_untracked(git, capture, place.root, code);
     code["dirty"] = changed || !code["untracked"].empty() || code.contains("untracked_omitted");
     return code;
 }

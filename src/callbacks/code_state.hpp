@@ -13,6 +13,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <redact.hpp>
+#include <subprocess.hpp>
 
 namespace poster {
 
@@ -20,6 +21,7 @@ namespace poster {
 class Git {
 public:
     explicit Git(std::filesystem::path dir) : dir_(std::move(dir)) {}
+    CommandResult run(std::vector<std::string> words) const;              // exit_code -1: there is no git, or it hangs
     std::optional<std::string> ask(std::vector<std::string> words) const; // stdout; nullopt: it failed
     std::string line(std::vector<std::string> words) const;               // without the newline; empty: it failed
 

@@ -47,6 +47,18 @@ class Git(PosterTest):
         self.assertIn(self.git("rev-parse", "HEAD").decode().strip(), text)
         self.assertIn("trunk", text)
 
+    def test_a_newline_in_the_path_and_a_detached_head_are_told_as_they_are(self):
+        odd = self.tmp / "two\nlines"
+        self.git("clone", "-q", self.cwd, odd)
+        (odd / "sub").mkdir()
+        self.launch("true", cwd=odd / "sub")
+        self.assertEqual([self.code()[key] for key in ("root", "subdirectory", "branch")], [str(odd), "sub", "trunk"])
+        self.fresh_store()
+        self.git("checkout", "-q", "--detach")
+        self.launch("true")
+        self.assertEqual([self.code()[key] for key in ("root", "subdirectory", "branch")], [str(self.cwd), ".", None])
+        self.assertEqual(self.code()["commit"], self.git("rev-parse", "HEAD").decode().strip())
+
     def test_a_dirty_tree_can_be_rebuilt_from_the_run_directory(self):
         self.make_dirty()
         self.launch("true")
