@@ -1,6 +1,5 @@
 #include "launcher.hpp"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -196,12 +195,12 @@ private:
             task.ready_at = Clock::now() + kStartAgain;
             return;
         }
-        task.state = Task::State::done;
         task.status = Status::failed;
         task.exit_code = kOwnFailure;
         task.reason = fmt::format("poster could not start it: {}", error.what());
         complain(error);
         if (!task.plan.resumed) record_never_started(workspace_.store, task.plan.id, task.status, task.reason);
+        finish(task);
     }
 
     std::string gpus_of(int slot) const {
@@ -329,7 +328,7 @@ private:
     void settle() {
         for (auto& task : tasks_) {
             if (task.state != Task::State::settling) continue;
-            if (read_outcome(task) || Clock::now() >= task.ready_at)
+            if (take_outcome(task) || Clock::now() >= task.ready_at)
                 finish(task);
             else
                 recover_abandoned_runs(workspace_, 0ms); // the host may have been killed, too
@@ -349,13 +348,13 @@ private:
     }
 
     // False: there is none yet.
-    bool read_outcome(Task& task) const {
+    bool take_outcome(Task& task) const {
         const std::string& id = task.plan.id;
         const fs::path dir = workspace_.store.attempt_dir(id, task.plan.number);
-        auto outcome = poster::read_outcome(dir);
+        auto outcome = read_outcome(dir);
         if (!outcome && !task.plan.resumed && !task.died_of) { // it ended before it had an attempt
             record_never_started(workspace_.store, id, Status::failed, "poster could not start it");
-            outcome = poster::read_outcome(dir);
+            outcome = read_outcome(dir);
         }
         task.status = outcome ? outcome->status : Status::lost;
         task.reason = outcome ? outcome->reason : "poster ended without an outcome";

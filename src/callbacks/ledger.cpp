@@ -50,7 +50,8 @@ void Ledger::settle_begun(bool faulted) {
     std::vector<std::pair<std::string, std::string>> crashed;
     for (auto& [hook, entry] : entries_) {
         if (entry.mark != Mark::begun) continue;
-        if (faulted || entry.begins >= kMostBegins) crashed.push_back(hook);
+        const bool too_late = hook.second == "prepare"; // the child may have been started
+        if (faulted || too_late || entry.begins >= kMostBegins) crashed.push_back(hook);
         entry.mark = Mark::none;
     }
     for (const auto& [callback, hook] : crashed)

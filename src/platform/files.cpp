@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -205,9 +206,13 @@ bool write_all(int fd, std::string_view bytes) {
 }
 
 void set_to_null(std::initializer_list<int> fds) {
-    const Fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    Fd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
     if (!null) return;
-    for (int fd : fds) ::dup2(null.get(), fd);
+    for (int fd : fds)
+        if (fd != null.get()) ::dup2(null.get(), fd);
+    if (std::find(fds.begin(), fds.end(), null.get()) == fds.end()) return;
+    ::fcntl(null.get(), F_SETFD, 0); // it was closed, and is what /dev/null was opened as
+    null.release();
 }
 
 fs::path user_directory(const char* variable, const char* below_home) {

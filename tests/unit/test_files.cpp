@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <iterator>
 
@@ -109,4 +111,19 @@ TEST_CASE("a system call that failed says the attempt and the reason") {
     CHECK(check_syscall("try", 3) == 3);
     CHECK_THROWS_WITH(check_syscall("open it", ::open("/none/of/these", O_RDONLY)),
                       "open it: No such file or directory");
+}
+
+TEST_CASE("descriptors are set to /dev/null, also those that were closed") {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        for (int fd : {0, 1, 2}) ::close(fd);
+        set_to_null({0, 1, 2});
+        bool all = true;
+        for (int fd : {0, 1, 2}) all = all && ::fcntl(fd, F_GETFD) == 0; // open, and kept across exec
+        ::_exit(all ? 7 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 7);
 }

@@ -130,6 +130,14 @@ TEST_CASE("a hook that took the host with it is not tried again; one that was cu
           crashed);
 }
 
+TEST_CASE("a prepare hook that was cut short is not tried again: the child may have been started") {
+    CallbackFixture fixture({"true"});
+    Ledger ledger(fixture.run.attempt_dir(), "run", 1);
+    ledger.write("toy", "prepare", "begin");
+    ledger.settle_begun(false);
+    CHECK(ledger.mark("toy", "prepare") == Ledger::Mark::ended);
+}
+
 TEST_CASE("a ledger ending in half a line keeps its whole lines and goes on with whole ones") {
     CallbackFixture fixture({"true"});
     auto file = fixture.run.attempt_dir() / "hooks.jsonl";
