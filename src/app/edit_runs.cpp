@@ -14,7 +14,6 @@
 #include <files.hpp>
 #include <liveness.hpp>
 #include <records.hpp>
-#include <subprocess.hpp>
 #include <text.hpp>
 
 #include "checkout.hpp"

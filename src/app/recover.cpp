@@ -54,9 +54,7 @@ Run run_of(const Store& store, const Abandoned& abandoned, const json& attempt) 
     run.attempt = abandoned.attempt;
     run.spec = spec_from_json(read_json(run.dir / "run.json").value_or(json::object()));
     run.child = child_of(attempt).pid;
-    const auto started = attempt.is_object() ? attempt.find("started_at") : attempt.end();
-    if (attempt.is_object() && started != attempt.end() && started->is_string())
-        run.started_at = parse_iso8601(started->get<std::string>()).value_or(WallTime{});
+    run.started_at = parse_iso8601(text_of(attempt, "started_at")).value_or(WallTime{});
     return run;
 }
 

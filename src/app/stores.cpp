@@ -1,7 +1,6 @@
 #include "stores.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 
 #include <files.hpp>
 #include <text.hpp>

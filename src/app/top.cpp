@@ -1,6 +1,5 @@
 // `poster top`: the running runs, redrawn on the terminal. Fills the state of top_view.hpp and owns the terminal.
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
