@@ -142,6 +142,7 @@ private:
     // ---- the loop
 
     void turn() {
+        notice_continued();
         std::vector<pollfd> polled{{signal_fd_, POLLIN, 0}, {host_.alive() ? host_.link() : -1, POLLIN, 0}};
         output_->add_to(polled);
         auto wake = wake_time();
@@ -153,13 +154,8 @@ private:
             wait.tv_nsec = (left.count() % 1'000'000) * 1000;
         }
         int ready = ::ppoll(polled.data(), polled.size(), wake ? &wait : nullptr, nullptr);
-        auto now = Clock::now();
-        if (wake && now - *wake > kLate) {
-            auto late = std::chrono::duration_cast<Milliseconds>(now - *wake);
-            Input input = input_of(Input::Kind::woke_late);
-            input.late = late;
-            apply(input);
-        }
+        auto now = awake_ = Clock::now();
+        if (wake && now - *wake > kLate) be_late(now - *wake);
         if (ready > 0) {
             bool host_spoke = polled[1].revents != 0;
             if (host_spoke) hear_host();
@@ -169,8 +165,26 @@ private:
         }
         if (state_.phase == Phase::sweeping) look_for_tree();
         log_->flush_if_due(now);
+        notice_continued();
         auto deadline = next_deadline(state_);
-        if (deadline && Clock::now() >= *deadline) happens(Input::Kind::tick);
+        if (deadline && awake_ >= *deadline) happens(Input::Kind::tick);
+    }
+
+    // Stopped while it was not waiting: SIGCONT tells. A slow disk alone must not put a deadline off.
+    void notice_continued() {
+        const auto now = Clock::now();
+        sigset_t pending;
+        if (next_deadline(state_) && ::sigpending(&pending) == 0 && ::sigismember(&pending, SIGCONT) == 1)
+            continued_ = true;
+        if (std::exchange(continued_, false)) be_late(now - awake_);
+        awake_ = now;
+    }
+
+    // The time that this process was stopped is no part of anybody's grace.
+    void be_late(Clock::duration late) {
+        Input input = input_of(Input::Kind::woke_late);
+        input.late = std::chrono::duration_cast<Milliseconds>(late);
+        apply(input);
     }
 
     std::optional<MonoTime> wake_time() {
@@ -224,6 +238,7 @@ private:
                 reap();
                 continue;
             }
+            if (info.ssi_signo == SIGCONT) continued_ = true;
             take_signal(info);
         }
     }
@@ -434,6 +449,8 @@ private:
     OutputPlan* output_ = nullptr;
     OutputLog* log_ = nullptr;
     MonoTime started_;
+    MonoTime awake_ = Clock::now(); // when this process was last seen to run
+    bool continued_ = false;        // since then
     std::optional<MonoTime> ended_;
     std::uint64_t oom_kills_;
     std::optional<Cause> early_;

@@ -1,6 +1,7 @@
 """Signals reach the child exactly once, whichever way they came; what has to end ends, whatever it does against it."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -10,6 +11,7 @@ from harness import (
     PosterTest,
     child_script,
     exit_of,
+    kill_quietly,
     is_running,
     main,
     poster_only,
@@ -272,6 +274,31 @@ class Ending(PosterTest):
         process.send_signal(signal.SIGCONT)
         os.kill(self.child_pid(), signal.SIGUSR1)
         self.assertEqual(process.wait(60), 0)
+
+    @poster_only
+    def test_wherever_poster_is_stopped_that_time_is_no_grace(self):
+        runs = []
+        for number in range(16):
+            record = self.tmp / f"record-{number}"
+            command = child_script("record_signals.py", record, "--exit-on", "SIGUSR1=0")
+            runs.append((self.start(*command, grace="1s"), record))
+        for process, record in runs:
+            self.wait_for(record, b"ready\n")
+        attempts = [self.attempt(run) for run in self.run_dirs()]
+        children = {attempt["pid"]: attempt["child_pid"] for attempt in attempts}
+        rng = random.Random(0)
+        for process, _ in runs:
+            process.send_signal(signal.SIGTERM)
+            moment = time.monotonic() + rng.uniform(0, 0.002)  # in the middle of passing it on
+            wait_until(lambda: time.monotonic() > moment)
+            process.send_signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        wait_until(lambda: time.monotonic() - stopped > 2.5)
+        for process, record in runs:
+            process.send_signal(signal.SIGCONT)
+            self.wait_for(record, b"SIGTERM")
+            kill_quietly(children[process.pid], signal.SIGUSR1)
+        self.assertEqual([process.wait(60) for process, _ in runs], [0] * len(runs))
 
 
 @poster_only
