@@ -17,6 +17,7 @@ from harness import (
     poster_only,
     python,
     read_lines,
+    state_of,
     wait_until,
 )
 
@@ -389,6 +390,8 @@ class Terminals(PosterTest):
         )
         terminal = self.terminal(*python(code))
         terminal.read_until("> ")
+        child = terminal.process.pid if BARE else self.child_pid()
+        wait_until(lambda: state_of(child) == "S")  # just before its read() Python notes the signal, and reads on
         terminal.send(b"\x03")
         terminal.read_until("interrupted")
         terminal.send(b"hello\n")
