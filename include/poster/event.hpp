@@ -1,7 +1,9 @@
 #pragma once
-// What the child or poster appended to the event log (docs/run-directory.md).
+// What the child or poster appended to the event log (docs/events.md).
 
+#include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
@@ -10,12 +12,22 @@
 
 namespace poster {
 
-// One line of events/HOST.PID.jsonl. `data` lives only during the call.
-struct Event {
-    std::string kind;   // metric, message, image, file, config, hardware …
-    std::string writer; // the file it stands in, without its ending: HOST.PID
-    WallTime time{};
-    const nlohmann::json& data; // the whole line
+// One line of events/*.jsonl. Lives only during the call: copy what is to stay.
+class Event {
+public:
+    Event(std::string_view line, std::string_view writer);
+
+    std::string_view kind() const { return kind_; } // metric, message, image, file, config, capture, summary, notify …
+    std::string_view writer() const { return writer_; } // the file it stands in, without its ending: HOST.PID
+    std::string_view line() const { return line_; }     // without the newline
+    // The whole line, parsed at the first call; an empty object where it is no JSON object.
+    const nlohmann::json& data() const;
+    WallTime time() const; // now, where the line tells none
+
+private:
+    std::string_view line_, writer_;
+    std::string kind_;
+    mutable std::shared_ptr<nlohmann::json> data_;
 };
 
 // The events that were logged since the previous step, in order per writer.

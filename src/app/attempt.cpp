@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include <client_files.hpp>
 #include <clock.hpp>
 #include <error.hpp>
 #include <files.hpp>
@@ -122,15 +123,31 @@ void Attempt::write_run_record(bool was_queued) {
 }
 
 std::vector<std::string> Attempt::environment() const {
-    return {"POSTER_RUN_ID=" + run_.id,
-            "POSTER_RUN_NAME=" + run_.spec.name,
-            "POSTER_RUN_DIR=" + run_.dir.string(),
-            "POSTER_STORE_DIR=" + run_.store.string(),
-            "POSTER_ATTEMPT=" + std::to_string(run_.attempt),
-            "POSTER_EVENTS_DIR=" + events_dir().string(),
-            "POSTER_FILES_DIR=" + files_dir().string(),
-            run_.spec.group.empty() ? "POSTER_GROUP" : "POSTER_GROUP=" + run_.spec.group,
-            resumed_ ? "POSTER_RESUMED=1" : "POSTER_RESUMED"};
+    std::vector<std::string> all{"POSTER_RUN_ID=" + run_.id,
+                                 "POSTER_RUN_NAME=" + run_.spec.name,
+                                 "POSTER_RUN_DIR=" + run_.dir.string(),
+                                 "POSTER_STORE_DIR=" + run_.store.string(),
+                                 "POSTER_ATTEMPT=" + std::to_string(run_.attempt),
+                                 "POSTER_EVENTS_DIR=" + events_dir().string(),
+                                 "POSTER_FILES_DIR=" + files_dir().string(),
+                                 run_.spec.group.empty() ? "POSTER_GROUP" : "POSTER_GROUP=" + run_.spec.group,
+                                 resumed_ ? "POSTER_RESUMED=1" : "POSTER_RESUMED"};
+    const fs::path client = install_client_for_child();
+    all.push_back(!client.empty() && workspace_.settings.flag("capture.python") ? "POSTER_CAPTURE=1"
+                                                                                : "POSTER_CAPTURE");
+    if (!client.empty()) all.push_back("PYTHONPATH+=" + client.native());
+    return all;
+}
+
+// Where `import poster` finds the client; empty: nowhere.
+fs::path Attempt::install_client_for_child() const {
+    if (!workspace_.settings.flag("client.python_path")) return {};
+    try {
+        fs::path folder = install_client(run_.store / "client");
+        return folder.native().find(':') == std::string::npos ? folder : fs::path{}; // it would be two folders
+    } catch (const Error&) {
+        return {}; // a program that logs does without; the run itself is not in danger
+    }
 }
 
 void Attempt::child_started(pid_t child) {

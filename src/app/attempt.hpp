@@ -35,7 +35,7 @@ public:
 
     const Run& run() const { return run_; }
     int lock() const { return lock_.get(); }
-    std::vector<std::string> environment() const; // POSTER_* for the child; docs/environment.md describes each
+    std::vector<std::string> environment() const; // for the child; docs/environment.md describes each
 
     void child_started(pid_t child);
     // Completes the outcome (reason, time), writes attempt.json and returns its content. Never throws: the child has
@@ -47,6 +47,7 @@ private:
     void make_directory();
     void write_run_record(bool was_queued);
     void reload_run_record();
+    fs::path install_client_for_child() const;
     void reserve_space();
     void store_record(bool to_disk);
     fs::path attempt_file() const { return run_.attempt_dir() / "attempt.json"; }

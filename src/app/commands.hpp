@@ -15,7 +15,7 @@ struct RunArguments {
     std::vector<std::string> tags;
     std::vector<std::string> environment; // K=V
     std::optional<std::string> cwd, store, timeout, grace;
-    bool quiet = false, verbose = false, dry_run = false;
+    bool quiet = false, verbose = false, dry_run = false, no_capture = false, scan_metrics = false;
     // Several commands, further attempts
     bool single = false, fail_fast = false, detach = false;
     std::optional<std::size_t> jobs;
@@ -91,6 +91,46 @@ struct LogsArguments {
     std::optional<int> attempt;
     bool follow = false, only_stdout = false, only_stderr = false, timestamps = false, raw = false;
 };
+struct MetricsArguments {
+    std::vector<std::string> words; // a run, then names; where the first is no run, they are names of the last run's
+    std::optional<std::string> store;
+    std::string rank = "0"; // or "all"
+    std::optional<int> attempt;
+    std::size_t points = 10;
+    bool tail = false, csv = false, json = false;
+};
+struct PlotArguments {
+    std::vector<std::string> words; // runs, then metrics
+    std::optional<std::string> store, output;
+    std::string axis = "step", rank = "0";
+    double smooth = 0;
+    std::optional<std::pair<int, int>> size; // columns, rows
+    bool logarithmic = false;
+};
+struct FilesArguments {
+    std::vector<std::string> words; // a run, then patterns
+    std::optional<std::string> store;
+    bool all = false, json = false;
+};
+struct ExportArguments {
+    std::vector<std::string> runs, metrics;
+    std::string where;
+    std::optional<std::string> store, output, tensorboard;
+    bool csv = false, jsonl = false;
+};
+struct ScanArguments {
+    std::string file;
+    std::vector<std::string> patterns;
+    bool json = false;
+};
+struct LogArguments {
+    std::string kind; // metric, message, image, file, config, summary, notify
+    std::vector<std::string> words;
+    std::optional<std::string> step, epoch, level, caption, name;
+};
+struct ClientArguments {
+    std::optional<std::string> write;
+};
 struct StopArguments {
     std::vector<std::string> runs;
     std::optional<std::string> store;
@@ -116,6 +156,13 @@ int show_top(const TopArguments& arguments);
 int list_runs(const ListArguments& arguments);
 int show_run(const ShowArguments& arguments);
 int show_logs(const LogsArguments& arguments);
+int show_metrics(const MetricsArguments& arguments);
+int plot_metrics(const PlotArguments& arguments);
+int list_files(const FilesArguments& arguments);
+int export_runs(const ExportArguments& arguments);
+int scan_log(const ScanArguments& arguments);
+int log_event(const LogArguments& arguments);
+int write_client(const ClientArguments& arguments);
 int stop_runs(const StopArguments& arguments);
 int show_callbacks(const PlainArguments& arguments);
 int show_config(const PlainArguments& arguments);

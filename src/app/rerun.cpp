@@ -123,8 +123,8 @@ Proof proof_of(const Store& store, const std::string& id) {
     EventReader reader(store.attempt_dir(id, number) / "events");
     reader.read(
         [&](const Event& event) {
-            if (event.kind != "metric" || !event.data.contains("name") || !event.data.contains("value")) return;
-            if (event.data["name"].is_string()) proof.metrics[event.data["name"]] = event.data["value"].dump();
+            if (event.kind() != "metric" || !event.data().contains("values")) return;
+            for (const auto& [name, value] : event.data()["values"].items()) proof.metrics[name] = value.dump();
         },
         [](const Step&) {});
     return proof;

@@ -149,6 +149,8 @@ int dry_run(std::vector<AttemptPlan> plans, const Workspace& workspace) {
 
 int run_command(const RunArguments& arguments) {
     Workspace workspace = open_workspace(arguments.store);
+    if (arguments.no_capture) workspace.settings.set("capture.python", "false", "--no-capture");
+    if (arguments.scan_metrics) workspace.settings.set("metrics.stdout", "true", "--scan-metrics");
     RunSpec spec = make_spec(arguments, workspace);
     auto commands = commands_of(arguments, spec.cwd.empty() ? workspace.cwd : spec.cwd);
     if (arguments.dry_run) return dry_run(plans_of(spec, commands, ""), workspace);

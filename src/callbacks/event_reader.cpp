@@ -7,18 +7,13 @@
 #include <deque>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
-#include <clock.hpp>
 #include <fd.hpp>
-#include <text.hpp>
 
 namespace poster {
 
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 std::vector<fs::path> event_files(const fs::path& dir) {
     std::vector<fs::path> files;
@@ -47,20 +42,16 @@ std::string new_lines(const fs::path& path, std::uint64_t& cursor) {
 
 void EventReader::read(const std::function<void(const Event&)>& on_event,
                        const std::function<void(const Step&)>& on_step) {
-    std::deque<json> lines; // events refer to their line
+    std::deque<std::string> texts; // events refer to their line
+    std::deque<std::string> writers;
     std::vector<Event> events;
     for (const auto& path : event_files(dir_)) {
-        std::string text = new_lines(path, cursors_[path.filename()]);
-        for (const auto& line : split(text, '\n')) {
-            json parsed = json::parse(line, nullptr, false);
-            if (!parsed.is_object()) continue;
-            lines.push_back(std::move(parsed));
-            const json& data = lines.back();
-            auto time = data.contains("time") && data["time"].is_string()
-                            ? parse_iso8601(data["time"].get<std::string>())
-                            : std::nullopt;
-            std::string kind = data.contains("kind") && data["kind"].is_string() ? data["kind"].get<std::string>() : "";
-            events.push_back({kind, path.stem(), time.value_or(wall_now()), data});
+        const std::string& text = texts.emplace_back(new_lines(path, cursors_[path.filename()]));
+        const std::string& writer = writers.emplace_back(path.stem());
+        for (std::size_t begin = 0; begin < text.size();) {
+            const std::size_t end = text.find('\n', begin);
+            if (text[begin] == '{') events.emplace_back(std::string_view(text).substr(begin, end - begin), writer);
+            begin = end + 1;
         }
     }
     if (events.empty()) return;

@@ -30,6 +30,8 @@ constexpr std::array kRunOptions{
     OptionText{"--retry-on", "LIST", "the outcomes that are tried again (default: failed,killed,lost)"},
     OptionText{"--backoff", "DURATION", "wait so long before the next attempt"},
     OptionText{"-d,--detach", "", "run in the background, also when the terminal is gone; print the run's id"},
+    OptionText{"--no-capture", "", "put no hook into Python programs to read their parameters"},
+    OptionText{"--scan-metrics", "", "read metrics from what the program prints"},
     OptionText{"-q,--quiet", "", "say nothing but errors"},
     OptionText{"-v,--verbose", "", "say more: the run's directory, the callbacks"},
     OptionText{"--dry-run", "", "show the command, the environment changes and the callbacks that are on; run nothing"},
@@ -163,6 +165,96 @@ constexpr std::array kShowExamples{
     ExampleText{"poster show last~1 --json | jq .config", "the run before the last, as JSON"},
 };
 
+constexpr std::array kMetricsOptions{
+    OptionText{"--tail", "", "the last points only"},
+    OptionText{"-p,--points", "N", "with --tail: so many (default: 10)"},
+    OptionText{"--rank", "RANK", "of this rank of a distributed program, or all (default: 0)"},
+    OptionText{"--attempt", "N", "of this attempt only"},
+    OptionText{"--csv", "", "print CSV"},
+    kStore,
+    kJson,
+    kHelp,
+};
+constexpr std::array kMetricsExamples{
+    ExampleText{"poster metrics", "the metrics of the last run: last, min, max, count"},
+    ExampleText{"poster metrics baseline loss acc --csv", "two series as a table"},
+    ExampleText{"poster metrics last loss --tail", "the last points"},
+};
+
+constexpr std::array kPlotOptions{
+    OptionText{"-o,--output", "FILE", "write a picture: FILE.png or FILE.svg"},
+    OptionText{"-x,--axis", "AXIS", "step, epoch, time or relative (default: step)"},
+    OptionText{"--log", "", "a logarithmic axis of values"},
+    OptionText{"--smooth", "FACTOR", "smooth: 0 not at all, towards 1 the more"},
+    OptionText{"--rank", "RANK", "of this rank of a distributed program, or all (default: 0)"},
+    OptionText{"--size", "COLUMNSxROWS", "of the plot (default: the terminal's)"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kPlotExamples{
+    ExampleText{"poster plot last loss", "a curve in the terminal"},
+    ExampleText{"poster plot last~1 last loss acc", "two metrics of two runs"},
+    ExampleText{"poster plot baseline loss -o loss.svg", "a picture"},
+};
+
+constexpr std::array kFilesOptions{
+    OptionText{"--all", "", "every file of the run directory"},
+    kStore,
+    kJson,
+    kHelp,
+};
+constexpr std::array kFilesExamples{
+    ExampleText{"poster files", "what the last run saved"},
+    ExampleText{"poster files baseline '*.pt'", "some of it"},
+};
+
+constexpr std::array kExportOptions{
+    OptionText{"--csv", "", "a table: a line per point"},
+    OptionText{"--jsonl", "", "a JSON object per event"},
+    OptionText{"--tensorboard", "DIR", "event files for TensorBoard, a folder per run"},
+    OptionText{"-m,--metric", "NAME", "these metrics only; may be given several times"},
+    OptionText{"--where", "CONDITION", "the runs that ls --where would list"},
+    OptionText{"-o,--output", "FILE", "into this file (default: stdout)"},
+    kStore,
+    kHelp,
+};
+constexpr std::array kExportExamples{
+    ExampleText{"poster export --csv -o all.csv", "the metrics of every run"},
+    ExampleText{"poster export baseline k7qd --jsonl", "the events of two runs"},
+    ExampleText{"poster export --tensorboard tb", "for TensorBoard"},
+};
+
+constexpr std::array kScanOptions{
+    OptionText{"--pattern", "REGEX", "one more pattern; named groups are metrics; may be given several times"},
+    kJson,
+    kHelp,
+};
+constexpr std::array kScanExamples{
+    ExampleText{"poster scan train.log", "what metrics a log would give"},
+    ExampleText{"poster logs --raw last | poster scan -", "of a run"},
+};
+
+constexpr std::array kLogOptions{
+    OptionText{"--step", "N", "the training step"},
+    OptionText{"--epoch", "N", "the epoch"},
+    OptionText{"--level", "LEVEL", "of a message: debug, info, warning, error (default: info)"},
+    OptionText{"--caption", "TEXT", "of an image"},
+    OptionText{"--name", "NAME", "of a file, in the run (default: its own)"},
+    kHelp,
+};
+constexpr std::array kLogExamples{
+    ExampleText{"poster log metric loss=0.3 acc=0.9 --step 10", "metrics"},
+    ExampleText{"poster log message 'half way' --level warning", "a message"},
+    ExampleText{"poster log image samples grid.png --step 10", "an image"},
+    ExampleText{"poster log file model.pt", "a file or a folder"},
+};
+
+constexpr std::array kClientOptions{
+    OptionText{"--write", "DIR", "write poster.py into this folder"},
+    kHelp,
+};
+constexpr std::array kClientExamples{ExampleText{"poster client --write .", "poster.py into this project"}};
+
 constexpr std::array kLogsOptions{
     OptionText{"-f,--follow", "", "go on until the run has ended"},
     OptionText{"--attempt", "N", "of this attempt (default: the last one)"},
@@ -275,6 +367,30 @@ constexpr std::array kCommands{
     CommandText{"logs", "[OPTION]… [RUN]", "Print what a run wrote",
                 "Prints the output of a run, its progress bars folded to what a terminal shows at the end.",
                 kLogsOptions, kLogsExamples},
+    CommandText{"metrics", "[OPTION]… [RUN] [NAME…]", "Print the metrics of a run",
+                "Without names: the metrics of a run with their last, smallest and largest values. With names: the "
+                "series, a line per step.",
+                kMetricsOptions, kMetricsExamples},
+    CommandText{"plot", "[OPTION]… [RUN…] METRIC…", "Plot metrics",
+                "Plots metrics of one or several runs in the terminal, or into a picture.", kPlotOptions,
+                kPlotExamples},
+    CommandText{"files", "[OPTION]… [RUN] [PATTERN…]", "List what a run saved",
+                "Lists the files and images that a run saved, with their sizes.", kFilesOptions, kFilesExamples},
+    CommandText{"export", "[OPTION]… [RUN…]", "Export metrics and events of runs",
+                "Writes the metrics of runs (all of the store, unless some are named) as CSV, their events as JSON "
+                "lines, or both for TensorBoard.",
+                kExportOptions, kExportExamples},
+    CommandText{"scan", "[OPTION]… FILE", "Show which metrics a log would give",
+                "Reads a log as `poster run --scan-metrics` reads what a program prints, and shows what it finds.",
+                kScanOptions, kScanExamples},
+    CommandText{"log", "metric|message|image|file|config|summary|notify [OPTION]… WORD…", "Log from within a run",
+                "For shell scripts and programs in any language: appends to the events of the run that this process "
+                "belongs to. Outside a run it does nothing.",
+                kLogOptions, kLogExamples},
+    CommandText{"client", "[OPTION]…", "Print or write the Python client",
+                "Prints poster.py, the client that `import poster` finds in a run, or writes it into a folder so that "
+                "the script works without poster as well.",
+                kClientOptions, kClientExamples},
     CommandText{
         "stop", "[OPTION]… RUN…", "End runs",
         "Ends runs as SIGTERM to their poster does: the command gets SIGTERM, and SIGKILL when the grace period is "

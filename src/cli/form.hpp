@@ -65,4 +65,13 @@ Command parse_run(const Words& words);
 Command parse_rerun(Words words);
 Command parse_continue(Words words);
 
+// parse_events.cpp: the commands about what a run logged
+Command parse_metrics(const Words& words);
+Command parse_plot(const Words& words);
+Command parse_files(const Words& words);
+Command parse_export(const Words& words);
+Command parse_scan(const Words& words);
+Command parse_log(const Words& words);
+Command parse_client(const Words& words);
+
 } // namespace poster

@@ -185,11 +185,10 @@ UsageError unknown_command(const std::string& word) {
     if (is_option(word))
         return UsageError(fmt::format("unknown option '{}'", printable(word)),
                           "options of a command come after it: poster run --name x …");
-    Words known{"list", "log", "status"};
+    Words known{"list", "status"};
     for (const auto& command : command_table()) known.emplace_back(command.name);
     std::string near = closest(word, known);
     if (near == "list" || near == "status") near = "ls";
-    if (near == "log") near = "logs";
     std::string help =
         near.empty() ? fmt::format("to run it: poster run {} …; poster --help lists the commands", printable(word))
                      : fmt::format("did you mean '{}'?", near);
@@ -242,6 +241,13 @@ constexpr Parser kParsers[] = {
     {"ls", parse_ls},
     {"show", parse_show},
     {"logs", parse_logs},
+    {"metrics", parse_metrics},
+    {"plot", parse_plot},
+    {"files", parse_files},
+    {"export", parse_export},
+    {"scan", parse_scan},
+    {"log", parse_log},
+    {"client", parse_client},
     {"stop", parse_stop},
     {"callbacks", [](const Words& words) { return parse_plain("callbacks", show_callbacks, words); }},
     {"config", [](const Words& words) { return parse_plain("config", show_config, words); }},
@@ -284,6 +290,13 @@ struct Execute {
     int operator()(const ListArguments& arguments) const { return list_runs(arguments); }
     int operator()(const ShowArguments& arguments) const { return show_run(arguments); }
     int operator()(const LogsArguments& arguments) const { return show_logs(arguments); }
+    int operator()(const MetricsArguments& arguments) const { return show_metrics(arguments); }
+    int operator()(const PlotArguments& arguments) const { return plot_metrics(arguments); }
+    int operator()(const FilesArguments& arguments) const { return list_files(arguments); }
+    int operator()(const ExportArguments& arguments) const { return export_runs(arguments); }
+    int operator()(const ScanArguments& arguments) const { return scan_log(arguments); }
+    int operator()(const LogArguments& arguments) const { return log_event(arguments); }
+    int operator()(const ClientArguments& arguments) const { return write_client(arguments); }
     int operator()(const StopArguments& arguments) const { return stop_runs(arguments); }
     int operator()(const PlainCommand& command) const { return command.execute(command.arguments); }
     int operator()(const TextCommand& command) const {

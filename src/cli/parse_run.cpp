@@ -91,6 +91,8 @@ Command parse_run(const Words& words) {
         form.flag("--quiet", arguments.quiet);
         form.flag("--verbose", arguments.verbose);
         form.flag("--dry-run", arguments.dry_run);
+        form.flag("--no-capture", arguments.no_capture);
+        form.flag("--scan-metrics", arguments.scan_metrics);
         form.read({words.begin(), words.begin() + std::ptrdiff_t(front)});
         if (form.wants_help()) return form.help();
     }

@@ -231,6 +231,8 @@ const std::vector<Option>& core_options() {
         {"capture.keep", OptionType::list, "", "names whose values stay readable (globs)"},
         {"capture.untracked_limit", OptionType::integer, "10000000",
          "bytes of untracked files kept with a run, in all"},
+        {"capture.python", OptionType::flag, "true", "read the parameters of Python programs from inside them"},
+        {"client.python_path", OptionType::flag, "true", "put poster's folder at the end of the child's PYTHONPATH"},
         {"continue.append", OptionType::list, "",
          "words that `poster continue` adds to the command; {run_dir}, {run_id} and {attempt} are filled in"},
         {"ls.limit", OptionType::integer, "50", "how many runs `poster ls` shows"},

@@ -54,7 +54,7 @@ std::vector<std::string> names_in(const fs::path& directory) {
 
 // --store may name a folder that holds more than the store: a .gitignore there would hide the user's own files.
 bool is_all_ours(const fs::path& dir) {
-    constexpr std::string_view kOurs[] = {".gitignore", "active", "feed", "objects", "runs"};
+    constexpr std::string_view kOurs[] = {".gitignore", "active", "client", "feed", "objects", "runs"};
     const auto names = names_in(dir);
     return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
         return std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs) || name.rfind("index.", 0) == 0;

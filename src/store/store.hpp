@@ -7,6 +7,7 @@
 //                                 this, so looking for abandoned runs costs as much as there are active ones
 //   .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host; see index.hpp
 //   .poster/queues/GROUP.jsonl    the runs that wait for the launcher of a multirun
+//   .poster/client/DIGEST/        the Python files for the child, by version
 //   .poster/trash/ID/             removed runs
 //   .poster/objects/SHA256        content shared by runs through hard links (patches, untracked files, package lists)
 

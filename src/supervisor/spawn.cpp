@@ -26,6 +26,12 @@ struct Failure {
     ::_exit(error == ENOENT && in_cwd ? 127 : 126);
 }
 
+// A colon-separated list with `last` as its last element, where it is not an element already.
+std::string list_with(const std::string& list, const std::string& last) {
+    const bool present = (":" + list + ":").find(":" + last + ":") != std::string::npos;
+    return present ? list : list + ":" + last;
+}
+
 void set_environment(const ChildPlan& plan) {
     for (const auto& [name, value] : plan.spec.environment) ::setenv(name.c_str(), value.c_str(), 1);
     for (const auto& assignment : plan.environment) {
@@ -34,7 +40,14 @@ void set_environment(const ChildPlan& plan) {
             ::unsetenv(assignment.c_str());
             continue;
         }
-        ::setenv(assignment.substr(0, equals).c_str(), assignment.substr(equals + 1).c_str(), 1);
+        std::string name = assignment.substr(0, equals);
+        std::string value = assignment.substr(equals + 1);
+        if (name.ends_with('+')) {
+            name.pop_back();
+            const char* present = ::getenv(name.c_str());
+            if (present != nullptr && *present != '\0') value = list_with(present, value);
+        }
+        ::setenv(name.c_str(), value.c_str(), 1);
     }
 }
 

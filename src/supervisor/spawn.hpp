@@ -20,7 +20,7 @@ struct CallersSignals {
 
 struct ChildPlan {
     const RunSpec& spec;
-    const std::vector<std::string>& environment; // POSTER_* assignments
+    const std::vector<std::string>& environment; // as SupervisedRun has it
     const CallersSignals& signals;
     std::array<int, 2> output;  // for descriptors 1 and 2; -1: as they are (closed)
     std::array<bool, 3> closed; // what the caller passed closed

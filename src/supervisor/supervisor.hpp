@@ -21,8 +21,10 @@ struct SupervisedRun {
     RunSpec spec;                      // what to execute; a prepare hook may still change it
     std::filesystem::path attempt_dir; // output.log and output.idx are written here
     // The first is POSTER_RUN_ID, by which a process of this run is known.
-    std::vector<std::string> environment; // POSTER_* for the child: NAME=VALUE, or NAME where it is to be unset
-    bool prepares = false;                // wait for the host's prepare hooks before the child is started
+    // For the child, on top of the spec's: NAME=VALUE, NAME where it is to be unset, NAME+=VALUE for one more element
+    // at the end of a colon-separated list.
+    std::vector<std::string> environment;
+    bool prepares = false; // wait for the host's prepare hooks before the child is started
     // Called in a freshly forked process with its end of the link; returns the exit status of that process.
     std::function<int(Fd link, int sealed_spec, SharedPage* page)> host;
     std::vector<int> host_keeps;                                // descriptors the host needs: the lock

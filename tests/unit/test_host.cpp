@@ -26,7 +26,7 @@ void see(const std::string& what) {
 
 struct Good : Callback {
     void on_start(const Run&) override { see("start"); }
-    void on_event(const Event& event) override { see("event " + event.kind); }
+    void on_event(const Event& event) override { see("event " + std::string(event.kind())); }
     void on_step(const Step& step) override { see("step of " + std::to_string(step.events.size())); }
     void on_end(const Run&, const Outcome& outcome, Deadline) override {
         see("end " + std::string(to_string(outcome.status)));
@@ -156,7 +156,9 @@ TEST_CASE("an event reader hands on whole lines once, and passes over what is no
     std::vector<std::string> kinds;
     auto read = [&] {
         kinds.clear();
-        reader.read([&](const Event& event) { kinds.push_back(event.writer + " " + event.kind); }, [](const Step&) {});
+        reader.read(
+            [&](const Event& event) { kinds.push_back(std::string(event.writer()) + " " + std::string(event.kind())); },
+            [](const Step&) {});
         return kinds;
     };
     CHECK(read().empty());

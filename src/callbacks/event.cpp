@@ -1,0 +1,42 @@
+#include <poster/event.hpp>
+
+#include <cmath>
+
+#include <nlohmann/json.hpp>
+
+#include <clock.hpp>
+#include <records.hpp>
+
+namespace poster {
+
+using nlohmann::json;
+
+// Our own writers put the kind first, as docs/events.md asks: it is read without parsing the line.
+Event::Event(std::string_view line, std::string_view writer) : line_(line), writer_(writer) {
+    constexpr std::string_view kBeginning = "{\"kind\":\"";
+    if (line.starts_with(kBeginning)) {
+        const auto kind = line.substr(kBeginning.size());
+        const auto end = kind.find_first_of("\"\\");
+        if (end != std::string_view::npos && kind[end] == '"') {
+            kind_ = kind.substr(0, end);
+            return;
+        }
+    }
+    kind_ = text_of(data(), "kind");
+}
+
+const json& Event::data() const {
+    if (!data_) {
+        json parsed = json::parse(line_, nullptr, false);
+        data_ = std::make_shared<json>(parsed.is_object() ? std::move(parsed) : json::object());
+    }
+    return *data_;
+}
+
+WallTime Event::time() const {
+    if (const auto seconds = number_of(data(), "time"); seconds && std::isfinite(*seconds))
+        return WallTime{Milliseconds{std::llround(*seconds * 1000)}};
+    return parse_iso8601(text_of(data(), "time")).value_or(wall_now());
+}
+
+} // namespace poster
