@@ -1,10 +1,11 @@
 """The child inherits everything as without poster: directory, limits, priority, signal mask, variables."""
 
 import os
+import pathlib
 import signal
 import subprocess
 
-from harness import BARE, PosterTest, main, needs_program, poster_only, python
+from harness import BARE, POSTER, PosterTest, main, needs_program, poster_only, python
 
 
 class Inheritance(PosterTest):
@@ -186,7 +187,29 @@ class Variables(PosterTest):
     def test_nothing_but_documented_poster_variables_is_added(self):
         added = set(self.environment()) - {name.encode() for name in self.env}
         self.assertTrue(added)
-        self.assertEqual({name for name in added if not name.startswith(b"POSTER_")}, set())
+        self.assertEqual({name for name in added if not name.startswith(b"POSTER_")}, {b"PYTHONPATH"})
+
+    @poster_only
+    def test_the_callers_pythonpath_keeps_its_place_before_ours(self):
+        for path, expected in (("/x", "/x:"), ("/x:", "/x::"), ("", ""), ("/a:/b", "/a:/b:")):
+            with self.subTest(path=path):
+                seen = self.environment(env={**self.env, "PYTHONPATH": path})[b"PYTHONPATH"].decode()
+                self.assertTrue(seen.startswith(expected), seen)
+                ours = pathlib.Path(seen[len(expected) :])
+                self.assertTrue((ours / "poster.py").is_file(), seen)
+
+    @poster_only
+    def test_a_run_within_a_run_adds_nothing_twice(self):
+        done = self.launch(POSTER, "run", "-q", "env")
+        path = [line for line in done.stdout.decode().splitlines() if line.startswith("PYTHONPATH=")]
+        self.assertEqual(len(path), 1)
+        self.assertEqual(path[0].count("/client/"), 1)
+
+    @poster_only
+    def test_pythonpath_is_left_alone_on_request(self):
+        seen = self.environment(env={**self.env, "POSTER_CLIENT_PYTHON_PATH": "false"})
+        self.assertNotIn(b"PYTHONPATH", seen)
+        self.assertNotIn(b"POSTER_CAPTURE", seen)
 
     @poster_only
     def test_the_child_is_told_where_it_is(self):

@@ -276,7 +276,7 @@ class BothKilled(Probed):
     def test_half_a_line_in_an_event_file_harms_nothing(self):
         code = (
             "import os, signal\npath = os.environ['POSTER_EVENTS_DIR'] + '/here.1.jsonl'\n"
-            'open(path, \'w\').write(\'{"kind": "metric", "name": "loss", "value": 1}\\n{"kind": "met\')'
+            'open(path, \'w\').write(\'{"kind": "metric", "values": {"loss": 1}}\\n{"kind": "met\')'
         )
         self.assertEqual(self.launch_probed(*python(code)).returncode, 0)
         self.assert_one_end_hook()

@@ -97,7 +97,7 @@ class Rerun(Repeats):
         code = (
             "import os, sys\n"
             "open(os.environ['POSTER_FILES_DIR'] + '/out', 'w').write(sys.argv[1])\n"
-            'line = \'{"kind": "metric", "name": "loss", "value": %s}\\n\' % sys.argv[2]\n'
+            'line = \'{"kind": "metric", "values": {"loss": %s}}\\n\' % sys.argv[2]\n'
             "open(os.environ['POSTER_EVENTS_DIR'] + '/here.1.jsonl', 'w').write(line)\n"
             "sys.exit(int(sys.argv[3]))"
         )
