@@ -2,6 +2,7 @@
 
 POSTER         the binary under test (default build/dev/src/cli/poster)
 POSTER_TEST    the same with the `probe` callback of tests/callbacks (default build/dev/tests/poster-test)
+POSTER_VENV    the Python environment of scripts/test_environment (default build/venv)
 POSTER_BARE=1  runs the commands without poster: what is expected "as without poster" must pass then too,
                which proves the test rather than the program
 """
@@ -31,12 +32,18 @@ CHILDREN = HERE / "children"
 BUILD = HERE.parent.parent / "build" / "dev"
 POSTER = os.path.abspath(os.environ.get("POSTER", BUILD / "src" / "cli" / "poster"))
 POSTER_TEST = os.path.abspath(os.environ.get("POSTER_TEST", BUILD / "tests" / "poster-test"))
+VENV = pathlib.Path(os.path.abspath(os.environ.get("POSTER_VENV") or BUILD.parent / "venv"))
+VENV_PYTHON = str(VENV / "bin" / "python")
 BARE = os.environ.get("POSTER_BARE") == "1"
 PATIENCE = float(os.environ.get("POSTER_PATIENCE", "30"))  # how long a condition may take on a slow machine
 PYTHON = [sys.executable, "-S", "-E"]
 
 poster_only = unittest.skipIf(BARE, "about poster itself, not about the command under it")
 needs_root = unittest.skipIf(os.geteuid() != 0, "needs root")
+
+needs_venv = unittest.skipUnless(
+    os.access(VENV_PYTHON, os.X_OK), f"no test environment in {VENV}: scripts/test_environment makes it"
+)
 
 
 def needs_program(name):
