@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -43,6 +44,14 @@ bool claim_directory(const fs::path& attempt_dir) {
     if (::mkdir(attempt_dir.c_str(), 0700) == 0) return true;
     if (errno == EEXIST) return false;
     throw_errno("create " + attempt_dir.native(), errno);
+}
+
+// A run within a run: the same files, of another store, are there already.
+fs::path client_of_outer_run() {
+    const char* list = std::getenv("PYTHONPATH");
+    for (const auto& element : split(list == nullptr ? "" : list, ':'))
+        if (element.ends_with("/client/" + client_digest()) && ::access(element.c_str(), X_OK) == 0) return element;
+    return {};
 }
 
 } // namespace
@@ -142,6 +151,7 @@ std::vector<std::string> Attempt::environment() const {
 // Where `import poster` finds the client; empty: nowhere.
 fs::path Attempt::install_client_for_child() const {
     if (!workspace_.settings.flag("client.python_path")) return {};
+    if (auto folder = client_of_outer_run(); !folder.empty()) return folder;
     try {
         fs::path folder = install_client(run_.store / "client");
         return folder.native().find(':') == std::string::npos ? folder : fs::path{}; // it would be two folders
