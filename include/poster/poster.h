@@ -43,8 +43,7 @@
 #endif
 
 #if !defined(CLOCK_MONOTONIC) || !defined(O_CLOEXEC)
-#error                                                                                                                 \
-    "poster.h needs POSIX.1-2008: include it before other headers, or compile with -std=gnu99 or -D_POSIX_C_SOURCE=200809L"
+#error "poster.h: include it before other headers, or compile with -std=gnu99 or -D_POSIX_C_SOURCE=200809L"
 #endif
 
 #ifdef __cplusplus

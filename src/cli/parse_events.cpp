@@ -128,11 +128,16 @@ Command parse_log(const Words& words) {
     Form form("log");
     form.text("--step", arguments.step);
     form.text("--epoch", arguments.epoch);
-    form.text("--level", arguments.level);
+    form.value("--level", [&](const std::string& word) {
+        arguments.level = check_one_of("--level", word, {"debug", "info", "warning", "error"});
+    });
     form.text("--caption", arguments.caption);
     form.text("--name", arguments.name);
-    Words rest = form.read(words);
+    Words front = words;
+    const Words behind = split_off_extra(front); // a text may begin with a dash
+    Words rest = form.read(front);
     if (form.wants_help()) return form.help();
+    rest.insert(rest.end(), behind.begin(), behind.end());
     if (rest.empty()) throw UsageError("what to log?", "usage: " + usage_of(form.command()));
     arguments.kind = check_one_of("what to log", rest.front(),
                                   {"metric", "message", "image", "file", "config", "summary", "notify"});
