@@ -1,41 +1,20 @@
 #include "argv_config.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <optional>
 
 #include <nlohmann/json.hpp>
+
+#include "command_words.hpp"
 
 namespace poster {
 
 namespace {
 
 using nlohmann::json;
-
-struct Interpreter {
-    std::string_view name;          // of the program, or its beginning
-    std::string_view value_options; // of its own options, those that take a value
-    bool launches_python = false;
-};
-
-constexpr std::array kInterpreters{
-    Interpreter{"python", "WXcm"},
-    Interpreter{"bash", "cO"},
-    Interpreter{"sh", "c"},
-    Interpreter{"zsh", "c"},
-    Interpreter{"node", "re"},
-    Interpreter{"Rscript", "e"},
-    Interpreter{"julia", "e"},
-    Interpreter{"perl", "e"},
-    Interpreter{"ruby", "e"},
-    Interpreter{"torchrun", "", true},
-    Interpreter{"accelerate", "", true},
-    Interpreter{"deepspeed", "", true},
-};
 
 template <typename Number>
 std::optional<Number> parse(std::string_view word) {
@@ -52,40 +31,6 @@ bool is_digit(char c) {
 bool is_number(std::string_view word) {
     if (word.starts_with('+')) word.remove_prefix(1);
     return parse<double>(word).has_value();
-}
-
-const Interpreter* interpreter_of(const std::string& program) {
-    std::string name = std::filesystem::path(program).filename();
-    for (const auto& known : kInterpreters) {
-        bool versioned = known.name == "python" && name.starts_with("python") &&
-                         name.find_first_not_of("0123456789.", 6) == std::string::npos;
-        if (name == known.name || versioned) return &known;
-    }
-    return nullptr;
-}
-
-// A launcher's options take values that look like a script: what ends in .py or follows -m is more certain.
-std::optional<std::size_t> after_python_script(const std::vector<std::string>& argv) {
-    for (std::size_t i = 1; i < argv.size(); ++i) {
-        if (argv[i] == "-m" || argv[i] == "--module") return std::min(i + 2, argv.size());
-        if (argv[i].ends_with(".py") && !argv[i].starts_with('-')) return i + 1;
-    }
-    return std::nullopt;
-}
-
-// Where the experiment's own words begin.
-std::size_t first_own_word(const std::vector<std::string>& argv) {
-    const Interpreter* interpreter = argv.empty() ? nullptr : interpreter_of(argv.front());
-    if (interpreter == nullptr) return std::min<std::size_t>(1, argv.size());
-    if (interpreter->launches_python)
-        if (auto own = after_python_script(argv)) return *own;
-    for (std::size_t i = 1; i < argv.size(); ++i) {
-        const std::string& word = argv[i];
-        if (word == "-c" || word == "-m" || word == "-e") return std::min(i + 2, argv.size());
-        if (word.size() < 2 || word.front() != '-') return i + 1; // the script
-        if (word.size() == 2 && interpreter->value_options.find(word[1]) != std::string_view::npos) ++i;
-    }
-    return argv.size();
 }
 
 void put(json& values, const std::string& name, json value) {
@@ -116,9 +61,12 @@ public:
     explicit Parser(const std::vector<std::string>& argv) : argv_(argv) {}
 
     json parse() {
-        for (at_ = first_own_word(argv_); at_ < argv_.size(); ++at_) take(argv_[at_]);
-        return {
-            {"source", "argv-guess"}, {"values", values_}, {"positionals", positionals_}, {"overrides", overrides_}};
+        for (at_ = find_own_words(argv_).first_own; at_ < argv_.size(); ++at_) take(argv_[at_]);
+        return {{"source", "argv-guess"},
+                {"rung", "argv"},
+                {"values", values_},
+                {"positionals", positionals_},
+                {"overrides", overrides_}};
     }
 
 private:

@@ -9,7 +9,8 @@
 
 namespace poster {
 
-// {"source": "argv-guess", "values": {name: typed value, …}, "positionals": […], "overrides": ["lr=0.1", …]}
+// {"source": "argv-guess", "rung": "argv", "values": {name: typed value, …}, "positionals": […], "overrides":
+// ["lr=0.1", …]}
 //   --k=v, --k v (v not beginning with '-', or a number), --flag → true, -vv → 2, -n 5, k=v and Hydra's +k=v, ++k=v,
 //   ~k. A repeated name becomes a list; `--` ends the options. Values: integers, floats, true/false, null/none, else
 //   strings.

@@ -1,15 +1,66 @@
-// The experiment's parameters, as far as its command line tells them.
+// The experiment's parameters: what the hooks inside the child told, else what its framework left in files, else what
+// its command line says (docs/capture.md).
+
+#include <algorithm>
+#include <optional>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include <poster/callback.hpp>
-#include <redact.hpp>
+#include <redact_values.hpp>
 
 #include "argv_config.hpp"
+#include "captured_config.hpp"
+#include "command_words.hpp"
+#include "fire_literal.hpp"
+#include "hydra_files.hpp"
+#include "python_imports.hpp"
 
 namespace poster {
 
 namespace {
+
+using nlohmann::json;
+
+// A line of brackets only would take more stack than a thread has.
+bool is_too_deep(std::string_view line) {
+    constexpr int kDeepest = 200;
+    int depth = 0, deepest = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const char c = line[i];
+        if (quoted && c == '\\')
+            ++i;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '['))
+            deepest = std::max(deepest, ++depth);
+        else if (!quoted && (c == '}' || c == ']'))
+            --depth;
+    }
+    return deepest > kDeepest;
+}
+
+// Each member of the section by what it is.
+json redacted_section(const Redactor& redactor, const json& section) {
+    json safe = json::object();
+    for (const auto& [key, value] : section.items()) {
+        const bool words = key == "overrides" || key == "extra" || key == "positionals";
+        const bool records = key == "jobs" || key == "commands" || key == "also";
+        if (words) {
+            safe[key] = redacted_words(redactor, value);
+        } else if (records && value.is_array()) {
+            safe[key] = json::array();
+            for (const auto& record : value) safe[key].push_back(redacted_section(redactor, record));
+        } else if (value.is_string()) {
+            safe[key] = redactor.text(value.get_ref<const std::string&>());
+        } else {
+            safe[key] = redacted_values(redactor, "", value);
+        }
+    }
+    return safe;
+}
 
 class Config : public Callback {
 public:
@@ -17,18 +68,87 @@ public:
         : redactor_(settings.list("capture.redact"), settings.list("capture.keep")) {}
 
     void on_start(const Run& run) override {
-        run.record("config", config_from_argv(redactor_.arguments(run.spec.argv)));
+        run_ = &run;
+        if (run.attempt == 1) record(run, section_now(run, false));
+    }
+
+    void on_event(const Event& event) override {
+        const bool capture = event.kind() == "capture";
+        if ((!capture && event.kind() != "config") || is_too_deep(event.line())) return;
+        if (capture)
+            captured_.add(event.writer(), event.data());
+        else
+            captured_.add_logged(event.data());
+        changed_ = true;
+    }
+
+    void on_step(const Step&) override {
+        if (run_ != nullptr && std::exchange(changed_, false)) record(*run_, section_now(*run_, false));
+    }
+
+    void on_end(const Run& run, const Outcome&, Deadline) override {
+        json section = section_now(run, true);
+        keep_hydra_files(run, section, redactor_);
+        // A further attempt that told nothing leaves what the one before told.
+        if (run.attempt == 1 || section["rung"] != "argv") record(run, std::move(section));
     }
 
 private:
+    json section_now(const Run& run, bool ended) {
+        if (!looked_) look(run);
+        json section = captured_.section(ended);
+        if (section.is_null() && ended && (imports_.hydra || !entry_))
+            section = config_from_hydra_files(run.spec.argv, run.spec.cwd, run.started_at);
+        if (section.is_null()) section = from_argv(run);
+        add_logged(section);
+        return section;
+    }
+
+    void look(const Run& run) {
+        looked_ = true;
+        entry_ = python_entry(run.spec.argv, run.spec.cwd);
+        if (!entry_) return;
+        captured_.set_program(entry_->filename().string());
+        imports_ = python_imports(*entry_, run.spec.cwd);
+    }
+
+    json from_argv(const Run& run) const {
+        std::vector<std::string> argv = redactor_.arguments(run.spec.argv);
+        if (!imports_.fire) return config_from_argv(argv);
+        argv.erase(argv.begin(), argv.begin() + std::ptrdiff_t(find_own_words(run.spec.argv).first_own));
+        return config_from_fire_words(argv, imports_.parameters);
+    }
+
+    // What the program logged is more certain than a guess, and less than what its parser said.
+    void add_logged(json& section) const {
+        const json& logged = captured_.logged();
+        if (logged.empty()) return;
+        section["logged"] = logged;
+        const bool guessed = section["rung"] == "argv";
+        if (guessed && section["values"].empty()) section["source"] = section["rung"] = "logged";
+        for (const auto& [name, value] : logged.items())
+            if (guessed || !section["values"].contains(name)) section["values"][name] = value;
+    }
+
+    void record(const Run& run, json section) const {
+        if (run.attempt > 1) section["attempt"] = run.attempt;
+        run.record("config", nullptr); // what an earlier rung wrote goes
+        run.record("config", redacted_section(redactor_, section));
+    }
+
     Redactor redactor_;
+    CapturedConfig captured_;
+    PythonImports imports_;
+    std::optional<std::filesystem::path> entry_;
+    const Run* run_ = nullptr;
+    bool looked_ = false, changed_ = false;
 };
 
 } // namespace
 
 extern const CallbackEntry config_callback;
 const CallbackEntry config_callback =
-    callback_entry<Config>("config", "the parameters on the command line, as typed values", {},
+    callback_entry<Config>("config", "the parameters of the program, as typed values", {},
                            [](const Settings&) { return Activation{true, "always"}; });
 
 } // namespace poster
