@@ -200,6 +200,8 @@ private:
         if (older.empty()) return append(word);
         if (parsed->kind == Kind::remove) return put_removal(word, *parsed, older);
         const Older& last = older.back();
+        // Hydra merges dictionaries: the older one still counts.
+        if (last.override.value && last.override.value->starts_with("{")) return append(word);
         const bool was_added = last.override.kind == Kind::add || last.override.kind == Kind::force_add;
         if (parsed->kind == Kind::add && last.override.kind == Kind::remove) return append(word);
         // What the configuration does not hold by itself is still to be added.
@@ -211,7 +213,10 @@ private:
         const HydraOverride& last = older.back().override;
         const Kind first = older.front().override.kind;
         const bool other_value = removal.value && removal.value != last.value; // Hydra compares it, and refuses
-        if (first == Kind::force_add || other_value) return append(word);
+        // A value that was added may stand in the configuration all the same, as null; a choice cannot.
+        const bool is_choice = removal.path.find('/') != std::string::npos || !removal.package.empty();
+        const bool unknown = first == Kind::force_add || (first == Kind::add && !is_choice);
+        if (unknown || other_value) return append(word);
         for (auto it = older.rbegin(); it != older.rend(); ++it) argv_.erase(argv_.begin() + std::ptrdiff_t(it->at));
         if (first == Kind::add) return;
         insert(older.front().at, {with_kind(Kind::remove, {Kind::remove, removal.path, removal.package, {}})});
