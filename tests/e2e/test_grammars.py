@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 
 from harness import BUILD, CHILDREN, VENV_PYTHON, PosterTest, main, needs_venv, poster_only
@@ -111,16 +112,27 @@ GROUPS = {
     "extra/two": "{one: 2}",
 }
 VALUES = """1 2 0.5 1e-3 true null abc a-b_c 'a b' "x=y" [1,2] [a,b] {a:1} {a:{b:[1]}} /tmp/x a/b.c ${lr} ${seed}_x '' 'it\\'s' a\\,b x:y""".split(" ")
-KEYS = "lr seed name tags optim.name optim.momentum optim.nested.eps new optim.new a.b.c".split()
+KEYS = "lr seed tags optim.name optim.momentum optim.nested.eps new name a.b.c new.x".split()
 
 
-def random_override(rng, keys=KEYS, groups=True):
-    if groups and rng.random() < 0.3:
+def random_override(rng):
+    """Mostly one that Hydra accepts."""
+    odd = rng.random() < 0.1
+    if rng.random() < 0.3:
         group, names = rng.choice([("db", "mysql pg"), ("model@net", "small large"), ("extra", "one two"), ("db@second", "pg")])
         name = rng.choice(names.split())
-        return rng.choice([f"{group}={name}", f"{group}={name}", f"+{group}={name}", f"~{group}", f"~{group}={name}"])
-    key, value = rng.choice(keys), rng.choice(VALUES)
-    return rng.choice([f"{key}={value}"] * 3 + [f"+{key}={value}", f"++{key}={value}", f"~{key}", f"~{key}={value}"])
+        usual = [f"+{group}={name}"] if group in ("extra", "db@second") else [f"{group}={name}"] * 3 + [f"~{group}"]
+        return rng.choice([f"{group}={name}", f"+{group}={name}", f"~{group}", f"~{group}={name}"] if odd else usual)
+    key, value = rng.choice(KEYS), rng.choice(VALUES)
+    usual = [f"++{key}={value}", f"+{key}={value}"] if key[0] in "na" else [f"{key}={value}"] * 3 + [f"++{key}={value}", f"~{key}"]
+    return rng.choice([f"{key}={value}", f"+{key}={value}", f"~{key}", f"~{key}={value}"] if odd else usual)
+
+
+def brings_back(older, extra):
+    """A key that was removed and is set now: for poster it is set, for Hydra a choice that is removed stays away."""
+    key = lambda word: re.split("=", word.lstrip("+~"))[0]
+    removed = {key(word) for word in older if word.startswith("~")}
+    return any(key(word) in removed for word in extra)
 
 
 @poster_only
@@ -173,15 +185,15 @@ class Merge(Grammar):
 
     def test_merged_overrides_configure_as_the_older_and_then_the_new_ones(self):
         rng = random.Random(f"merge {SEED}")
-        candidates = [[random_override(rng) for _ in range(rng.randrange(5))] for _ in range(500)]
+        candidates = [[random_override(rng) for _ in range(rng.randrange(5))] for _ in range(400)]
         older = [words for words, config in zip(candidates, self.compose(candidates)) if config is not None]
-        cases = [(words, [random_override(rng, KEYS[:4] + KEYS[6:9]) for _ in range(rng.randrange(1, 3))]) for words in older]
+        cases = [(words, [random_override(rng) for _ in range(rng.randrange(1, 3))]) for words in older]
         merged = self.ours("merge", [[["python", "t.py", *words], 2, extra] for words, extra in cases])
         self.assertTrue(all(words[:2] == ["python", "t.py"] for words in merged))
         expected, seen = self.compose([[*a, *b] for a, b in cases]), self.compose([words[2:] for words in merged])
         compared = 0
         for case, words, want, got in zip(cases, merged, expected, seen):
-            if want is not None:
+            if want is not None and not brings_back(*case):
                 compared += 1
                 self.assertEqual(got, want, (case, words[2:]))
         self.assertGreater(compared, 200)
