@@ -46,6 +46,19 @@ needs_venv = unittest.skipUnless(
 )
 
 
+def pythons(least=(3, 7)):
+    """The Pythons of this machine, oldest first, as {(3, 7): "/…/python", …}: of pyenv, on PATH, and this one."""
+    paths = [*pathlib.Path.home().glob(".pyenv/versions/*/bin/python"), sys.executable]
+    paths += filter(None, (shutil.which(f"python3.{minor}") for minor in range(7, 20)))
+    found = {}
+    for path in map(str, paths):
+        code = "import sys; print(*sys.version_info[:2])"
+        done = subprocess.run([path, "-S", "-E", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        if done.returncode == 0:
+            found[tuple(map(int, done.stdout.split()))] = path
+    return {version: path for version, path in sorted(found.items()) if version >= least}
+
+
 def needs_program(name):
     return unittest.skipIf(shutil.which(name) is None, f"{name} is not installed")
 
