@@ -75,7 +75,9 @@ private:
     void cover(Vertex from, Vertex to, double width) {
         const double reach = width / 2 + 0.5;
         const double dx = to.x - from.x, dy = to.y - from.y, square = dx * dx + dy * dy;
-        auto bound = [](double at, std::int64_t most) { return std::clamp<std::int64_t>(std::int64_t(at), 0, most - 1); };
+        auto bound = [](double at, std::int64_t most) {
+            return std::clamp<std::int64_t>(std::int64_t(at), 0, most - 1);
+        };
         const std::int64_t right = bound(std::max(from.x, to.x) + reach, width_);
         const std::int64_t bottom = bound(std::max(from.y, to.y) + reach, height_);
         for (std::int64_t y = bound(std::min(from.y, to.y) - reach, height_); y <= bottom; ++y) {

@@ -38,19 +38,21 @@ public:
         put("<path d=\"M{:.1f} {:.1f}L{:.1f} {:.1f}\" stroke=\"#{:06x}\"/>\n", from.x, from.y, to.x, to.y, colour);
     }
     void curve(const std::vector<Polyline>& lines, Rgb colour, double width, double opacity) override {
-        put("<path fill=\"none\" stroke=\"#{:06x}\" stroke-width=\"{}\" stroke-opacity=\"{}\" stroke-linejoin=\"round\" "
+        put("<path fill=\"none\" stroke=\"#{:06x}\" stroke-width=\"{}\" stroke-opacity=\"{}\" "
+            "stroke-linejoin=\"round\" "
             "stroke-linecap=\"round\" d=\"",
             colour, width, opacity);
         for (const auto& line : lines) {
-            for (const auto& point : line) put("{}{:.1f} {:.1f}", &point == &line.front() ? 'M' : 'L', point.x, point.y);
+            for (const auto& point : line)
+                put("{}{:.1f} {:.1f}", &point == &line.front() ? 'M' : 'L', point.x, point.y);
             if (line.size() == 1) out_ += "h0"; // a dot: its caps
         }
         out_ += "\"/>\n";
     }
     void text(double x, double baseline, const std::string& text, Anchor anchor, Rgb colour) override {
         const char* where = anchor == Anchor::left ? "start" : anchor == Anchor::middle ? "middle" : "end";
-        put("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" fill=\"#{:06x}\">{}</text>\n", x, baseline, where, colour,
-            escaped(text));
+        put("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" fill=\"#{:06x}\">{}</text>\n", x, baseline, where,
+            colour, escaped(text));
     }
     std::string take() { return std::move(out_.append("</svg>\n")); }
 

@@ -126,7 +126,8 @@ private:
         const std::size_t most = std::max<std::size_t>(2, rows / 3);
         for (const auto& tick : figure_.logarithmic ? logarithmic_ticks(up_, most) : number_ticks(up_, most)) {
             const double height = (tick.at - up_.low) / up_.size() * double(rows * 4 - 1);
-            const auto row = rows - 1 - std::size_t(std::clamp(std::llround(height), 0LL, std::int64_t(rows * 4) - 1LL) / 4);
+            const auto row =
+                rows - 1 - std::size_t(std::clamp(std::llround(height), 0LL, std::int64_t(rows * 4) - 1LL) / 4);
             if (marks[row].empty()) marks[row] = tick.label;
         }
         return marks;
@@ -145,7 +146,7 @@ private:
                                         figure_.logarithmic)) {
             std::int64_t from_x = -1, from_y = 0;
             for (const auto& point : line) {
-                const auto x = std::int64_t(std::min(point.x, last_x)), y_dot = std::llround(point.y * last_y);
+                const std::int64_t x = std::int64_t(std::min(point.x, last_x)), y_dot = std::llround(point.y * last_y);
                 if (from_x < 0)
                     field.dot(x, y_dot, curve, raw);
                 else
@@ -187,7 +188,8 @@ private:
         std::size_t used = margin + 1; // of the line of numbers
         const std::string& name = figure_.x_label;
         const std::size_t whole = margin + 1 + columns;
-        const std::size_t room = name.empty() || columns < 3 * display_width(name) ? whole : whole - display_width(name) - 1;
+        const std::size_t room =
+            name.empty() || columns < 3 * display_width(name) ? whole : whole - display_width(name) - 1;
         bool first = true;
         for (const auto& tick : ticks_of(figure_.x_axis, across_, std::max<std::size_t>(2, columns / 12))) {
             const double place = (tick.at - across_.low) / across_.size() * double(columns * 2 - 1) / 2;
@@ -203,7 +205,8 @@ private:
         }
         std::string axis = std::string(margin, ' ') + "└";
         for (bool mark : marked) axis += mark ? "┬" : "─";
-        if (room < whole) numbers += std::string(whole - display_width(name) - std::min(used, whole), ' ') + painted(name, "2");
+        if (room < whole)
+            numbers += std::string(whole - display_width(name) - std::min(used, whole), ' ') + painted(name, "2");
         return axis + "\n" + numbers + "\n";
     }
 

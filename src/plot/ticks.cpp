@@ -61,8 +61,9 @@ std::string number_label(double value, double step, double largest) {
 }
 
 double time_step(double least) {
-    for (double step : {1., 2., 5., 10., 15., 30., kMinute, 2 * kMinute, 5 * kMinute, 10 * kMinute, 15 * kMinute,
-                        30 * kMinute, kHour, 2 * kHour, 3 * kHour, 6 * kHour, 12 * kHour, kDay, 2 * kDay, 7 * kDay})
+    for (double step : {1.,          2.,          5.,           10.,          15.,          30.,     kMinute,
+                        2 * kMinute, 5 * kMinute, 10 * kMinute, 15 * kMinute, 30 * kMinute, kHour,   2 * kHour,
+                        3 * kHour,   6 * kHour,   12 * kHour,   kDay,         2 * kDay,     7 * kDay})
         if (step >= least) return step;
     return kDay * std::ceil(round_step(least / kDay));
 }
@@ -122,7 +123,8 @@ std::vector<Tick> logarithmic_ticks(Range range, std::size_t most) {
     if (finer.size() >= 3) return ticks.size() >= 2 ? ticks : finer;
     // Less than a decade: round numbers, though they do not stand at equal distances.
     finer.clear();
-    for (const auto& tick : number_ticks({std::pow(10, range.low), std::pow(10, range.high)}, std::max<std::size_t>(most / 2, 2)))
+    for (const auto& tick :
+         number_ticks({std::pow(10, range.low), std::pow(10, range.high)}, std::max<std::size_t>(most / 2, 2)))
         if (tick.at > 0) finer.push_back({std::log10(tick.at), tick.label});
     return finer;
 }
