@@ -270,15 +270,17 @@ class PlotOnATerminal(ReadingTest):
             ["tmux", "-S", str(self.tmp / "tmux"), *words], env=env, cwd=self.cwd, capture_output=True
         ).stdout.decode()
 
+    def setUp(self):
+        super().setUp()
+        self.addCleanup(self.tmux, "kill-server")
+
     def screen_with(self, width, words):
-        self.tmux("-f", "/dev/null", "new-session", "-d", "-s", "t", "-x", str(width), "-y", "30", "sh")
-        try:
-            line = shlex.join([POSTER, "plot", "--store", str(self.store), *words])
-            self.tmux("send-keys", "-t", "t", f"PS1=; clear; {line}; echo left with $?", "Enter")
-            wait_until(lambda: re.search(r"left with \d", self.tmux("capture-pane", "-p", "-t", "t").split(";")[-1]))
-            return self.tmux("capture-pane", "-p", "-e", "-t", "t")
-        finally:
-            self.tmux("kill-server")
+        session = f"wide{width}"
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-s", session, "-x", str(width), "-y", "30", "sh")
+        line = shlex.join([POSTER, "plot", "--store", str(self.store), *words])
+        self.tmux("send-keys", "-t", session, f"PS1=; clear; {line}; echo left with $?", "Enter")
+        wait_until(lambda: re.search(r"left with \d", self.tmux("capture-pane", "-p", "-t", session)))
+        return self.tmux("capture-pane", "-p", "-e", "-t", session)
 
     def test_it_fits_terminals_of_any_width(self):
         self.log_run(CURVES, name="base")
