@@ -81,7 +81,7 @@ def log_metric(name, value, step=None, epoch=None):
     else:
         number = _number(value)
         if number is None:
-            _complain("log_metric", type(value), "%r is %s, not a number" % (name, _described(value)))
+            _complain("log_metric", type(value), "%s is %s, not a number" % (_shown(name), _described(value)))
             return
     if epoch is None and type(step) is int:
         line = _metric_of_step % (_time(), step, key, number)
@@ -107,7 +107,7 @@ def log_metrics(values, step=None, epoch=None):
         return
     for name, value, number in pairs:
         if number is None:
-            _complain("log_metrics", type(value), "%r is %s, not a number" % (name, _described(value)))
+            _complain("log_metrics", type(value), "%s is %s, not a number" % (_shown(name), _described(value)))
     fields = [(_keys.get(name) or _new_key(name)) + number for name, _, number in pairs if number is not None]
     if fields and (_fd >= 0 or _open() >= 0):
         _append(_metric_line(",".join(fields), step, epoch))
@@ -140,8 +140,8 @@ def _metric_line(fields, step, epoch):
 
 
 def _new_key(name):
-    if not isinstance(name, str):
-        return _quote(str(name)) + ":"
+    if not issubclass(type(name), str):
+        return _quote(_text_of(name)) + ":"
     if len(_keys) >= _MOST_KEYS:
         _keys.clear()
     key = _keys[name] = _quote(name) + ":"
@@ -203,7 +203,7 @@ def _append_values(kind, caller, values, named):
         merged.update(named)
         text = _json(merged)
     except Exception as error:
-        _complain(caller, type(error), "a dict is wanted, not %s (%s)" % (_described(values), error))
+        _complain(caller, type(error), "a dict is wanted, not %s" % _described(values))
         return
     _append_event(kind, ',"values":' + text)
 
@@ -212,13 +212,13 @@ _LEVELS = {"warn": "warning", "critical": "error", "fatal": "error", "exception"
 
 
 def _level_of(level):
-    if isinstance(level, int) and not isinstance(level, bool):  # of logging
+    if type(level) is int:  # of logging
         return "error" if level >= 40 else "warning" if level >= 30 else "info" if level >= 20 else "debug"
-    name = str(level).lower()
+    name = _text_of(level).lower()
     name = _LEVELS.get(name, name)
     if name in ("debug", "info", "warning", "error"):
         return name
-    _complain("level", "level", "%r is no level: debug, info, warning or error" % (level,), ValueError)
+    _complain("level", "level", "%s is no level: debug, info, warning or error" % _shown(level), ValueError)
     return "info"
 
 
@@ -255,6 +255,7 @@ def log_image(name, image, step=None, caption=None, notify=False):
     (CxHxW), matplotlib figure, or the bytes of an image file. `notify` sends it along with notifications.
     Gives the path where it is, or None.
     """
+    name = _text_of(name)
     try:
         data, kind, size = _encoded(image)
     except Exception as error:
@@ -268,11 +269,11 @@ def log_image(name, image, step=None, caption=None, notify=False):
     if step is not None and not whole:
         _complain("step", type(step), "a step is a whole number, not %s" % _described(step))
     try:
-        path = _store_image(str(name), number if whole else "image", kind, data)
+        path = _store_image(name, number if whole else "image", kind, data)
     except (OSError, ValueError) as error:
         _complain("log_image", ("store", getattr(error, "errno", 0)), "%r cannot be stored: %s" % (name, error), OSError)
         return None
-    fields = ',"name":%s,"path":%s' % (_quote(str(name)), _quote(_below_run(path)))
+    fields = ',"name":%s,"path":%s' % (_quote(name), _quote(_below_run(path)))
     if whole:
         fields += ',"step":' + number
     if caption is not None:
@@ -290,7 +291,7 @@ def log_images(name, images, step=None, captions=None, notify=False):
         captions = [captions] * len(images) if captions is None or isinstance(captions, str) else list(captions)
         captions += [None] * (len(images) - len(captions))
     except Exception as error:
-        _complain("log_images", type(error), "%r: a list of images is wanted, not %s" % (name, _described(images)))
+        _complain("log_images", type(error), "a list of images is wanted, not %s" % _described(images))
         return []
     return [log_image(name, image, step, caption, notify) for image, caption in zip(images, captions)]
 
@@ -531,10 +532,10 @@ def save_file(path, name=None):
             more = ',"directory":true,"files":%d' % count
         else:
             size, more = _save_one(source, target), ""
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:
         kind = (type(error), getattr(error, "errno", 0))
         what = OSError if isinstance(error, OSError) else ValueError
-        _complain("save_file", kind, "%r cannot be saved: %s" % (path, error), what)
+        _complain("save_file", kind, "%s cannot be saved: %s" % (_shown(path), error), what)
         return None
     _append_event(
         "file", ',"name":%s,"path":%s,"bytes":%d%s' % (_quote(name), _quote(_below_run(target)), size, more)
@@ -827,6 +828,13 @@ _MOST_ELEMENTS = 1000
 
 def _json(value, name="", depth=0):
     """Of any value; the value of a name that looks secret is left out."""
+    try:
+        return _json_of(value, name, depth)
+    except Exception:  # of an object that cannot be asked
+        return _quote(_shown(value))
+
+
+def _json_of(value, name, depth):
     enum = sys.modules.get("enum")
     if enum and isinstance(value, enum.Enum):
         value = value.name
@@ -850,7 +858,7 @@ def _json(value, name="", depth=0):
             return "{%s}" % ",".join(_quote(key) + ":" + _json(element, below + key, depth + 1) for key, element in fields)
         if plain is not value:
             return _json(plain, name, depth + 1)
-    return _quote(_redacted(name, _described_value(value)))
+    return _quote(_redacted(name, _shown(value)))
 
 
 def _plain(value):
@@ -890,7 +898,7 @@ def _item(values, key):
         return "???"
 
 
-def _described_value(value):
+def _shown(value):
     try:
         text = repr(value)
     except Exception:
@@ -898,17 +906,20 @@ def _described_value(value):
     return text if len(text) <= _LONGEST_REPR else text[: _LONGEST_REPR - 1] + "…"
 
 
-def _text_of(text):
-    return text if isinstance(text, str) else _described_value(text) if text is None else str(text)
+def _text_of(value):
+    try:
+        return value if isinstance(value, str) else str(value)
+    except Exception:
+        return object.__repr__(value)
 
 
 def _described(value):
     """A value in the words of a complaint."""
-    shape = getattr(value, "shape", None)
-    if shape is not None and not callable(shape):
-        return "%s of shape %s" % (type(value).__name__, tuple(shape) if hasattr(shape, "__iter__") else shape)
     name = type(value).__name__
-    return "None" if value is None else ("an " if name[0] in "aeiou" else "a ") + name
+    try:
+        return "%s of shape %s" % (name, tuple(value.shape))
+    except Exception:
+        return "None" if value is None else ("an " if name[0] in "aeiou" else "a ") + name
 
 
 # ---- complaints
