@@ -69,6 +69,9 @@ struct CallbackEntry {
     Activation (*activate)(const Settings&);
     std::unique_ptr<Callback> (*create)(const Settings&);
     Hooks hooks;
+    // It appends to the event log: its end hook is over before those of the others begin, which read the log to its
+    // end. A class says so with `static constexpr bool kAddsEvents = true`.
+    bool adds_events = false;
 };
 
 namespace detail {
@@ -94,7 +97,9 @@ CallbackEntry callback_entry(std::string name, std::string help, std::vector<Opt
     hooks.events = detail::is_overridden<decltype(&Type::on_event)> || detail::is_overridden<decltype(&Type::on_step)>;
     hooks.tick = detail::is_overridden<decltype(&Type::on_tick)>;
     hooks.end = detail::is_overridden<decltype(&Type::on_end)>;
-    return {std::move(name), std::move(help), std::move(options), activate, create, hooks};
+    bool adds_events = false;
+    if constexpr (requires { Type::kAddsEvents; }) adds_events = Type::kAddsEvents;
+    return {std::move(name), std::move(help), std::move(options), activate, create, hooks, adds_events};
 }
 
 } // namespace poster

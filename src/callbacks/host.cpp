@@ -152,6 +152,7 @@ private:
         if (answer_at_ && now >= *answer_at_) answer_supervisor();
         if (stopped_child_) look_at_stopped(*stopped_child_);
         abandon_overdue(now);
+        if (ending_) end_readers();
         if (record_.dirty() && now >= next_record_) {
             const bool written = record_.flush();
             next_record_ = Clock::now() + (written ? kRecordEvery : kRecordAgain);
@@ -233,7 +234,8 @@ private:
         if (started_) return;
         started_ = true;
         job_.run.child = child;
-        for (const auto& worker : workers_) worker->start();
+        const bool ticks = job_.page == nullptr || !job_.page->host_faulted;
+        for (const auto& worker : workers_) worker->start(ticks);
     }
 
     // The guardian: the supervisor went without a goodbye.
@@ -249,8 +251,21 @@ private:
     void begin_end(const Outcome& outcome) {
         if (ending_) return;
         ending_ = true;
+        outcome_ = outcome;
         end_limit_ = Clock::now() + kAllEndHooks;
-        for (const auto& worker : workers_) worker->end(outcome, Clock::now() + hook_budget());
+        for (const auto& worker : workers_)
+            if (worker->adds_events()) worker->end(outcome_, Clock::now() + hook_budget());
+        end_readers();
+    }
+
+    // Once nothing is added to the event log any more.
+    void end_readers() {
+        if (readers_end_) return;
+        for (const auto& worker : workers_)
+            if (worker->adds_events() && !worker->ended()) return;
+        readers_end_ = true;
+        for (const auto& worker : workers_)
+            if (!worker->adds_events()) worker->end(outcome_, Clock::now() + hook_budget());
     }
 
     void hurry() {
@@ -282,6 +297,7 @@ private:
     }
 
     bool all_ended() const {
+        if (!readers_end_) return false;
         for (const auto& worker : workers_)
             if (!worker->ended()) return false;
         return true;
@@ -294,7 +310,8 @@ private:
     RunRecord record_;
     Fd wake_, signals_;
     std::vector<std::shared_ptr<Worker>> workers_;
-    bool prepare_pending_ = false, started_ = false, ending_ = false, supervisor_gone_ = false;
+    bool prepare_pending_ = false, started_ = false, ending_ = false, readers_end_ = false, supervisor_gone_ = false;
+    Outcome outcome_; // once it is ending
     std::optional<pid_t> stopped_child_;
     std::int32_t question_ = 0;
     std::optional<Clock::time_point> answer_at_;

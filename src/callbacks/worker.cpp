@@ -36,9 +36,12 @@ void Worker::prepare(RunSpec& spec) {
     }
 }
 
-void Worker::start() {
+void Worker::start(bool ticks) {
     bool wanted = entry_.hooks.start && ledger_.mark(name(), "start") == Ledger::Mark::none;
-    if (wanted) post({"start", [this](Callback& callback) { callback.on_start(run_); }});
+    if (wanted)
+        post({"start", [this](Callback& callback) { callback.on_start(run_); }});
+    else if (entry_.hooks.tick && ticks)
+        post({"tick", [](Callback&) {}, false}); // the first one is due when the object is there
     std::lock_guard lock(mutex_);
     started_ = true;
     if (wanted || entry_.hooks.events || entry_.hooks.tick) launch();
@@ -195,7 +198,7 @@ void Worker::perform(const Task& task) {
     else if (!failure.empty() && !std::exchange(failure_noted_, true))
         ledger_.write(name(), task.hook, "failed", failure);
     lock.lock();
-    if (task.hook == "start" && callback_ && callback_->interval() > 0ms) {
+    if (!next_tick_ && entry_.hooks.tick && task.hook != "end" && callback_ && callback_->interval() > 0ms) {
         interval_ = callback_->interval();
         next_tick_ = Clock::now() + std::min<Milliseconds>(interval_, kFirstTick);
     }

@@ -25,8 +25,10 @@ public:
            std::function<void()> changed);
 
     const std::string& name() const { return entry_.name; }
+    bool adds_events() const { return entry_.adds_events; }
     void prepare(RunSpec& spec); // on the caller's thread
-    void start();
+    // `ticks` false: a tick may be what took the host before this one with it.
+    void start(bool ticks = true);
     void end(const Outcome& outcome, Deadline deadline);
     bool ended() const; // the end hook has run, failed, or never will
     // When the hook under way has used up its time; nullopt: none is under way.

@@ -39,6 +39,11 @@ struct Hanging : Good {
     void on_start(const Run&) override { ::poll(nullptr, 0, -1); }
 };
 
+struct Ticking : Good {
+    void on_tick(const Run&) override { see("tick"); }
+    Milliseconds interval() const override { return 1ms; }
+};
+
 template <typename Kind>
 CallbackEntry entry_of() {
     return callback_entry<Kind>("toy", "", {}, [](const Settings&) { return Activation{true, ""}; });
@@ -128,6 +133,21 @@ TEST_CASE("a hook that took the host with it is not tried again; one that was cu
     const bool crashed = faulted || begins == 2;
     CHECK((read_file(stage.fixture.run.attempt_dir() / "hooks.jsonl")->find("crashed") != std::string::npos) ==
           crashed);
+}
+
+TEST_CASE("a host that was started again after it was killed ticks on, after a crash it does not") {
+    static const auto entry = entry_of<Ticking>();
+    const bool ticks = GENERATE(true, false);
+    auto& stage = stage_for(entry);
+    stage.ledger->write("toy", "start", "done");
+    stage.worker->start(ticks);
+    const auto seen = [] {
+        std::lock_guard lock(g_mutex);
+        return !g_seen.empty() && g_seen.front() == "tick";
+    };
+    while (ticks && !seen()) ::poll(nullptr, 0, 1);
+    stage.wait_for_end();
+    CHECK(seen() == ticks);
 }
 
 TEST_CASE("a prepare hook that was cut short is not tried again: the child may have been started") {
