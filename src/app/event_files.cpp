@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <string>
 
 #include <error.hpp>
@@ -55,9 +54,8 @@ void for_each_line(const fs::path& file, std::uint64_t begin, std::uint64_t end,
         read_to = line_at + buffer.size();
         std::size_t used = 0;
         while (line_at + used < end || !at_line) {
-            const void* newline = std::memchr(buffer.data() + used, '\n', buffer.size() - used);
-            if (newline == nullptr) break;
-            const auto stop = std::size_t(static_cast<const char*>(newline) - buffer.data());
+            const std::size_t stop = buffer.find('\n', used);
+            if (stop == std::string::npos) break;
             if (at_line && stop > used) take(std::string_view(buffer).substr(used, stop - used));
             at_line = true;
             used = stop + 1;

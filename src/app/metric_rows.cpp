@@ -25,21 +25,18 @@ MetricRows::MetricRows(const std::vector<Series>& series) : series_(series) {
     rows_.reserve(longest);
     points_.reserve(longest * series.size());
     std::vector<std::size_t> next(series.size(), 0);
-    auto is_left = [&] {
-        for (std::size_t i = 0; i < next.size(); ++i)
-            if (next[i] < series[i].points.size()) return true;
-        return false;
-    };
-    while (is_left()) take_row(next);
+    while (take_row(next)) {
+    }
 }
 
-void MetricRows::take_row(std::vector<std::size_t>& next) {
+bool MetricRows::take_row(std::vector<std::size_t>& next) {
     const Point* first = nullptr;
     for (std::size_t i = 0; i < next.size(); ++i) {
         if (next[i] == series_[i].points.size()) continue;
         const Point& point = series_[i].points[next[i]];
         if (first == nullptr || before(point, *first)) first = &point;
     }
+    if (first == nullptr) return false;
     Row row{first->step, first->epoch, first->time};
     for (std::size_t i = 0; i < next.size(); ++i) {
         const auto& points = series_[i].points;
@@ -55,6 +52,7 @@ void MetricRows::take_row(std::vector<std::size_t>& next) {
         if (!std::isnan(points[chosen].time)) row.time = points[chosen].time;
     }
     rows_.push_back(row);
+    return true;
 }
 
 const Point* MetricRows::point(std::size_t row, std::size_t series) const {

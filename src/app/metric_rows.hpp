@@ -23,7 +23,7 @@ public:
     const Point* point(std::size_t row, std::size_t series) const;
 
 private:
-    void take_row(std::vector<std::size_t>& next);
+    bool take_row(std::vector<std::size_t>& next); // false: there is none left
 
     static constexpr std::uint32_t kNone = 0xffffffff;
     const std::vector<Series>& series_;

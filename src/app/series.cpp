@@ -37,11 +37,6 @@ bool matches(const std::string& pattern, const std::string& name) {
     return pattern == name || ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
 }
 
-bool is_wanted(const std::vector<std::string>& patterns, const std::string& name) {
-    return patterns.empty() || std::any_of(patterns.begin(), patterns.end(),
-                                           [&](const std::string& pattern) { return matches(pattern, name); });
-}
-
 // The points of some lines, by metric and rank.
 class Collector {
 public:
@@ -76,7 +71,7 @@ private:
         auto found = metrics.find(name);
         if (found == metrics.end()) {
             found = metrics.try_emplace(std::string(name)).first;
-            found->second.wanted = is_wanted(query_.names, found->first);
+            found->second.wanted = query_.names.empty() || matches_one_of(query_.names, found->first);
         }
         recent_.resize(std::max(recent_.size(), place + 1), &*found);
         recent_[place] = &*found;
@@ -210,6 +205,11 @@ double time_or_zero(const Point& point) {
 
 bool matches_any(const std::string& pattern, const std::vector<std::string>& names) {
     return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return matches(pattern, name); });
+}
+
+bool matches_one_of(const std::vector<std::string>& patterns, const std::string& name) {
+    return std::any_of(patterns.begin(), patterns.end(),
+                       [&](const std::string& pattern) { return matches(pattern, name); });
 }
 
 void put_in_order(std::vector<Point>& points) {

@@ -45,6 +45,8 @@ RunMetrics read_metrics(const std::filesystem::path& run_dir, const SeriesQuery&
 
 // Is one of the names the pattern, or like it?
 bool matches_any(const std::string& pattern, const std::vector<std::string>& names);
+// Is the name one of the patterns, or like it?
+bool matches_one_of(const std::vector<std::string>& patterns, const std::string& name);
 
 // The names of a run's metrics as far as they are found quickly: from the summaries and the beginnings of the files.
 std::vector<std::string> some_metric_names(const std::filesystem::path& run_dir);

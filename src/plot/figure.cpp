@@ -63,10 +63,10 @@ private:
 Range x_range(const Figure& figure) {
     Range range{kInfinity, -kInfinity};
     for (const auto& curve : figure.curves) {
-        for (std::size_t i = 0; i < curve.x.size(); ++i) {
-            if (!std::isfinite(curve.x[i])) continue;
-            range.low = std::min(range.low, curve.x[i]);
-            range.high = std::max(range.high, curve.x[i]);
+        for (double x : curve.x) {
+            if (!std::isfinite(x)) continue;
+            range.low = std::min(range.low, x);
+            range.high = std::max(range.high, x);
         }
     }
     return sane(range);

@@ -115,7 +115,7 @@ std::vector<Tick> logarithmic_ticks(Range range, std::size_t most) {
     for (double at : multiples(range, step)) ticks.push_back({at, label(at)});
     if (ticks.size() >= 3) return ticks;
     std::vector<Tick> finer;
-    for (double decade = std::floor(range.low); decade <= range.high; ++decade)
+    for (int decade = int(std::floor(range.low)); decade <= range.high; ++decade)
         for (double factor : {1., 2., 5.})
             if (double at = decade + std::log10(factor); at >= range.low - 1e-9 && at <= range.high + 1e-9)
                 finer.push_back({at, label(at)});

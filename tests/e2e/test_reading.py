@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-import math
+import os
+import pathlib
 import re
 import shlex
 import struct
@@ -301,6 +302,121 @@ class PlotOnATerminal(ReadingTest):
         screen = self.screen_with(60, ["loss"])
         self.assertNotRegex(screen, "\x1b\\[3[0-9]m")
         self.assertRegex(screen, r"[\u2801-\u28ff]{3}")
+
+
+@poster_only
+class Files(ReadingTest):
+    def test_what_was_saved_is_listed_with_its_size_and_step(self):
+        self.log_run(
+            """
+run = os.path.dirname(os.environ["POSTER_FILES_DIR"])
+def event(**fields):
+    with open(f"{os.environ['POSTER_EVENTS_DIR']}/a.jsonl", "a") as file:
+        file.write(json.dumps(fields, separators=(",", ":")) + "\\n")
+def save(path, size):
+    os.makedirs(os.path.dirname(f"{run}/{path}"), exist_ok=True)
+    open(f"{run}/{path}", "wb").write(b"x" * size)
+save("files/model.pt", 2000)
+event(kind="file", time=1700000000, name="model", path="files/model.pt", bytes=1000, step=1)
+event(kind="file", time=1700000060, name="model", path="files/model.pt", bytes=2000, step=2)
+save("files/data/a", 10)
+save("files/data/b", 20)
+event(kind="file", name="data", path="files/data", directory=True, files=2)
+save("images/samples/10.png", 5)
+event(kind="image", name="samples", path="images/samples/10.png", step=10, caption="ten")
+save("files/sub/unlogged.txt", 7)
+event(kind="file", name="lost", path="files/lost.pt", bytes=4)
+event(kind="file", name="bad", path="../../etc/passwd")
+log("a", step=1, values={"loss": 1})
+""",
+        )
+        found = {file["path"]: file for file in self.poster_json("files")}
+        self.assertEqual(
+            sorted(found),
+            ["files/data", "files/lost.pt", "files/model.pt", "files/sub/unlogged.txt", "images/samples/10.png"],
+        )
+        model = found["files/model.pt"]
+        self.assertEqual(
+            [model[key] for key in ("name", "bytes", "step", "time", "exists")],
+            ["model", 2000, 2, "2023-11-14T22:14:20.000Z", True],
+        )
+        self.assertEqual(pathlib.Path(model["file"]).read_bytes(), b"x" * 2000)
+        self.assertEqual((found["files/data"]["bytes"], found["files/data"]["directory"]), (30, True))
+        self.assertEqual(found["images/samples/10.png"]["caption"], "ten")
+        self.assertFalse(found["files/lost.pt"]["exists"])
+        self.assertEqual(found["files/sub/unlogged.txt"]["name"], "sub/unlogged.txt")
+        text = self.text("files")
+        self.assertRegex(text, r"(?m)^model +2.0 kB +2 +\S+ ago +files/model.pt$")
+        self.assertRegex(text, r"(?m)^data +30 B in 2 ")
+        self.assertRegex(text, r"(?m)^lost +gone ")
+
+    def test_patterns_and_all_choose_files(self):
+        self.log_run("[open(os.environ['POSTER_FILES_DIR'] + '/' + name, 'w') for name in ('a.pt', 'b.pt', 'c.txt')]")
+        names = lambda *words: [file["name"] for file in self.poster_json("files", *words)]
+        self.assertEqual(names(), ["a.pt", "b.pt", "c.txt"])
+        self.assertEqual(names("*.pt"), ["a.pt", "b.pt"])
+        self.assertEqual(names("last", "files/a.pt", "c.txt"), ["a.pt", "c.txt"])
+        self.assertEqual(names("none"), [])
+        self.assertIn("attempts/1/output.log", names("--all"))
+        self.assertIn("saved nothing like that", self.poster("files", "none", check=0).stderr.decode())
+
+
+@poster_only
+class Export(ReadingTest):
+    def setUp(self):
+        super().setUp()
+        self.log_run(
+            "log('a', time=5, step=1, epoch=0.5, rank=2, values={'loss': 0.1, 'a,b': 'NaN'})\n"
+            "open(os.environ['POSTER_EVENTS_DIR'] + '/b.jsonl', 'w').write("
+            "  '{\"kind\":\"message\",\"text\":\"hello\"}\\n"
+            '{"kind":"metric","values":{"x":NaN,"y":1}}\\n'
+            "rubbish\\n{broken\\n{}\\n{\"kind\":\"mess')",
+            name="one, two",
+        )
+        self.log_run("for step in range(3): log('a', step=step, values={'loss': step})")
+        self.second, self.first = (row["id"] for row in self.poster_json("ls"))
+
+    def test_csv_has_a_line_per_value(self):
+        rows = list(csv.reader(io.StringIO(self.text("export", "--csv"))))
+        self.assertEqual(
+            rows,
+            [
+                ["run", "name", "attempt", "rank", "step", "epoch", "time", "metric", "value"],
+                [self.first, "one, two", "1", "2", "1", "0.5", "5", "loss", "0.1"],
+                [self.first, "one, two", "1", "2", "1", "0.5", "5", "a,b", "nan"],
+                [self.first, "one, two", "1", "", "", "", "", "x", "nan"],
+                [self.first, "one, two", "1", "", "", "", "", "y", "1"],
+                *[[self.second, "", "1", "", str(i), "", "", "loss", str(i)] for i in range(3)],
+            ],
+        )
+        self.assertEqual(len(self.text("export", "--csv", "last").splitlines()), 4)
+        only = self.text("export", "--csv", "-m", "a*", "-m", "y").splitlines()
+        self.assertEqual([line.rpartition(",")[2] for line in only[1:]], ["nan", "1"])
+
+    def test_jsonl_has_the_events_as_valid_json(self):
+        def strict(constant):
+            raise ValueError(constant)
+
+        lines = [json.loads(line, parse_constant=strict) for line in self.text("export", "--jsonl").splitlines()]
+        self.assertEqual([line["run"] for line in lines], [self.first] * 3 + [self.second] * 3)
+        self.assertEqual(lines[1], {"run": self.first, "attempt": 1, "kind": "message", "text": "hello"})
+        self.assertEqual(lines[2]["values"], {"x": "NaN", "y": 1})
+        lines = list(map(json.loads, self.text("export", "--jsonl", "-m", "loss").splitlines()))
+        self.assertEqual([line["values"] for line in lines], [{"loss": 0.1}, *({"loss": i} for i in range(3))])
+
+    def test_a_file_is_written_whole(self):
+        self.text("export", "--csv", "-o", "all.csv")
+        self.assertEqual((self.cwd / "all.csv").read_text(), self.text("export", "--csv"))
+        self.assertEqual((self.cwd / "all.csv").stat().st_mode & 0o777, 0o666 & ~self.umask())
+        self.assertEqual([path.name for path in self.cwd.iterdir()], ["all.csv"])
+        self.fails("export", "--csv", "nosuchrun", "-o", "all.csv")
+        self.assertEqual(len((self.cwd / "all.csv").read_text().splitlines()), 8)
+
+    @staticmethod
+    def umask():
+        mask = os.umask(0o022)
+        os.umask(mask)
+        return mask
 
 
 if __name__ == "__main__":
