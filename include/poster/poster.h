@@ -9,8 +9,8 @@
  * within 100 ms, when the buffer of 64 KiB is full, and at exit: only _exit(), abort() and a fatal signal can lose
  * lines, and only those. Nothing here ends, throws, or changes errno; what fails is told once on stderr.
  *
- * All functions may be called from any thread and after fork(), and never deadlock in a signal handler (a line logged
- * there is dropped if the handler interrupted another call). Text is UTF-8; what is not becomes U+FFFD.
+ * All functions may be called from any thread and after fork(). They are not for signal handlers, but there a call that
+ * has interrupted another one drops its line rather than deadlock. Text is UTF-8; what is not becomes U+FFFD.
  */
 #ifndef POSTER_POSTER_H
 #define POSTER_POSTER_H
@@ -65,7 +65,9 @@ POSTER_API const char* poster_run_dir(void);   /* absolute */
 POSTER_API const char* poster_files_dir(void); /* absolute; what the program puts here is part of the run */
 POSTER_API int poster_attempt(void);           /* from 1; 0 outside */
 POSTER_API int poster_resumed(void);           /* 1 in every attempt but the first */
-POSTER_API long long poster_rank(void);        /* of this process in a distributed program; -1: it is none */
+POSTER_API long long poster_rank(void);        /* of this process in a distributed program, else 0 */
+/* A folder among the run's files, made by the first call; every attempt of the run has the same. "" outside. */
+POSTER_API const char* poster_checkpoint_dir(void);
 
 /* ---- logging */
 
@@ -149,11 +151,12 @@ struct poster_impl_state {
     char rank_text[32]; /* "rank":3, or nothing */
     long long rank;
     int attempt, resumed;
-    unsigned temporary; /* counts temporary files */
-    char *run_id, *run_dir, *files_dir, *events_dir;
+    unsigned next_image; /* number of the next one without a step */
+    unsigned temporary;  /* counts temporary files */
+    char *run_id, *run_dir, *files_dir, *events_dir, *checkpoint_dir;
     char host[256];
     pthread_t thread;
-    pthread_mutex_t mutex; /* that refuses to deadlock; made when a run is found */
+    pthread_mutex_t mutex;
     pthread_cond_t wake;
 };
 
@@ -162,6 +165,22 @@ struct poster_impl_state {
 POSTER_API struct poster_impl_state poster_impl_state_1;
 POSTER_API pthread_mutex_t poster_impl_start_mutex_1 = PTHREAD_MUTEX_INITIALIZER;
 #define POSTER_IMPL (&poster_impl_state_1)
+
+/* This thread holds the mutex, or is about to: a signal handler must not wait for it. */
+static __thread volatile int poster_impl_busy;
+
+/* False: in a signal handler that has interrupted a call. */
+static inline int poster_impl_lock(void) {
+    if (poster_impl_busy) return 0;
+    poster_impl_busy = 1;
+    pthread_mutex_lock(&POSTER_IMPL->mutex);
+    return 1;
+}
+
+static inline void poster_impl_unlock(void) {
+    pthread_mutex_unlock(&POSTER_IMPL->mutex);
+    poster_impl_busy = 0;
+}
 
 /* ---- errors */
 
@@ -305,7 +324,7 @@ static inline void poster_impl_sleep_until_due(int64_t left) {
 
 static inline void* poster_impl_flush_in_time(void* nothing) {
     struct poster_impl_state* state = POSTER_IMPL;
-    pthread_mutex_lock(&state->mutex);
+    poster_impl_lock();
     while (!state->stop) {
         if (state->length == 0) {
             state->idle = 1;
@@ -319,7 +338,7 @@ static inline void* poster_impl_flush_in_time(void* nothing) {
                 poster_impl_sleep_until_due(left);
         }
     }
-    pthread_mutex_unlock(&state->mutex);
+    poster_impl_unlock();
     return nothing;
 }
 
@@ -346,12 +365,8 @@ static inline void poster_impl_need_thread(void) {
 }
 
 static inline void poster_impl_new_locks(void) {
-    pthread_mutexattr_t careful;
     pthread_condattr_t steady;
-    pthread_mutexattr_init(&careful);
-    pthread_mutexattr_settype(&careful, PTHREAD_MUTEX_ERRORCHECK);
-    pthread_mutex_init(&POSTER_IMPL->mutex, &careful);
-    pthread_mutexattr_destroy(&careful);
+    pthread_mutex_init(&POSTER_IMPL->mutex, NULL);
     pthread_condattr_init(&steady);
 #ifndef __APPLE__
     pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
@@ -363,11 +378,11 @@ static inline void poster_impl_new_locks(void) {
 /* ---- fork and the end */
 
 static inline void poster_impl_before_fork(void) {
-    POSTER_IMPL->locked_to_fork = pthread_mutex_lock(&POSTER_IMPL->mutex) == 0;
+    POSTER_IMPL->locked_to_fork = poster_impl_lock();
 }
 
 static inline void poster_impl_after_fork_in_parent(void) {
-    if (POSTER_IMPL->locked_to_fork) pthread_mutex_unlock(&POSTER_IMPL->mutex);
+    if (POSTER_IMPL->locked_to_fork) poster_impl_unlock();
 }
 
 /* A file of its own; what is buffered is the parent's to write. */
@@ -375,6 +390,7 @@ static inline void poster_impl_after_fork_in_child(void) {
     struct poster_impl_state* state = POSTER_IMPL;
     struct stat facts;
     poster_impl_new_locks();
+    poster_impl_busy = 0;
     if (state->fd >= 0 && fstat(state->fd, &facts) == 0 && facts.st_dev == state->device &&
         facts.st_ino == state->inode)
         close(state->fd);
@@ -408,10 +424,11 @@ static inline void poster_impl_at_exit(void) {
 
 /* ---- the start */
 
-static inline char* poster_impl_variable(const char* name) {
+static inline char* poster_impl_variable(const char* name, const char* ending) {
     const char* value = getenv(name);
-    char* copy = (char*)malloc(value ? strlen(value) + 1 : 1);
-    if (copy) strcpy(copy, value ? value : "");
+    const size_t size = (value ? strlen(value) : 0) + strlen(ending) + 1;
+    char* copy = (char*)malloc(size);
+    if (copy) snprintf(copy, size, "%s%s", value ? value : "", ending);
     return copy;
 }
 
@@ -426,10 +443,11 @@ static inline int poster_impl_whole_number(const char* name, long long* number) 
 static inline void poster_impl_read_rank(void) {
     static const char* const names[] = {"RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"};
     size_t i;
-    POSTER_IMPL->rank = -1;
     for (i = 0; i < sizeof names / sizeof *names; ++i) {
-        if (!poster_impl_whole_number(names[i], &POSTER_IMPL->rank)) continue;
-        snprintf(POSTER_IMPL->rank_text, sizeof POSTER_IMPL->rank_text, "\"rank\":%lld,", POSTER_IMPL->rank);
+        long long rank = 0;
+        if (!poster_impl_whole_number(names[i], &rank)) continue;
+        POSTER_IMPL->rank = rank;
+        snprintf(POSTER_IMPL->rank_text, sizeof POSTER_IMPL->rank_text, "\"rank\":%lld,", rank);
         return;
     }
 }
@@ -439,14 +457,15 @@ static inline void poster_impl_find_run(void) {
     struct utsname machine;
     long long attempt = 0;
     const char* resumed = getenv("POSTER_RESUMED");
-    state->rank = -1;
     state->fd = -1;
     state->pid = getpid();
-    state->events_dir = poster_impl_variable("POSTER_EVENTS_DIR");
-    state->run_id = poster_impl_variable("POSTER_RUN_ID");
-    state->run_dir = poster_impl_variable("POSTER_RUN_DIR");
-    state->files_dir = poster_impl_variable("POSTER_FILES_DIR");
-    if (!state->events_dir || *state->events_dir == '\0' || !state->run_id || !state->run_dir || !state->files_dir)
+    state->events_dir = poster_impl_variable("POSTER_EVENTS_DIR", "");
+    state->run_id = poster_impl_variable("POSTER_RUN_ID", "");
+    state->run_dir = poster_impl_variable("POSTER_RUN_DIR", "");
+    state->files_dir = poster_impl_variable("POSTER_FILES_DIR", "");
+    state->checkpoint_dir = poster_impl_variable("POSTER_FILES_DIR", "/checkpoints");
+    if (!state->events_dir || *state->events_dir == '\0' || !state->run_id || !state->run_dir || !state->files_dir ||
+        !state->checkpoint_dir)
         return;
     state->buffer = (char*)malloc(POSTER_IMPL_BUFFER);
     if (!state->buffer) return;
@@ -464,10 +483,13 @@ static inline void poster_impl_find_run(void) {
 
 static inline int poster_impl_start(void) {
     const int saved = errno;
+    if (poster_impl_busy) return 0;
+    poster_impl_busy = 1;
     pthread_mutex_lock(&poster_impl_start_mutex_1);
     if (POSTER_IMPL->mode == 0) poster_impl_find_run();
     if (POSTER_IMPL->mode == 0) __atomic_store_n(&POSTER_IMPL->mode, POSTER_IMPL_OUTSIDE, __ATOMIC_RELEASE);
     pthread_mutex_unlock(&poster_impl_start_mutex_1);
+    poster_impl_busy = 0;
     errno = saved;
     return POSTER_IMPL->mode == POSTER_IMPL_INSIDE;
 }
@@ -741,13 +763,13 @@ static inline char* poster_impl_put_time(char* at, int64_t now) {
 static inline int poster_impl_begin_line(const char* kind, size_t most) {
     struct poster_impl_state* state = POSTER_IMPL;
     if (!poster_impl_inside()) return 0;
-    if (pthread_mutex_lock(&state->mutex) != 0) return 0; /* a signal handler in the middle of a line */
+    if (!poster_impl_lock()) return 0;
     most += POSTER_IMPL_FRAME;
     state->now = poster_impl_now();
     if (state->length + most > POSTER_IMPL_BUFFER) poster_impl_write_buffer(state->now);
     state->line = most > POSTER_IMPL_BUFFER ? (char*)malloc(most) : NULL;
     if (most > POSTER_IMPL_BUFFER && !state->line) {
-        pthread_mutex_unlock(&state->mutex);
+        poster_impl_unlock();
         return 0;
     }
     state->at = state->line ? state->line : state->buffer + state->length;
@@ -774,7 +796,7 @@ static inline void poster_impl_end_line(const char* end) {
         else if (!state->has_thread || state->idle)
             poster_impl_need_thread();
     }
-    pthread_mutex_unlock(&state->mutex);
+    poster_impl_unlock();
 }
 
 static inline void poster_impl_add(const char* text) {
@@ -1011,38 +1033,94 @@ static inline int poster_impl_copy_bytes(int from, int to) {
     return error;
 }
 
-/* To a file beside `to`, then in its place. 0, or an error. */
-static inline int poster_impl_copy_open(int from, const char* to) {
-    char beside[POSTER_IMPL_PATH + 64];
+/* A regular file, to read; -1: errno tells why there is none. */
+static inline int poster_impl_open_source(const char* path, struct stat* facts) {
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int error = 0;
+    if (fd < 0) return -1;
+    if (fstat(fd, facts) != 0) error = errno;
+    if (error == 0 && !S_ISREG(facts->st_mode)) error = S_ISDIR(facts->st_mode) ? EISDIR : EINVAL;
+    if (error == 0) return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+/* Copies what is open as `from` to a file beside `to`, whose name is then in `draft`. 0, or an error. */
+static inline int poster_impl_make_draft(int from, const char* to, char* draft, size_t size) {
     const char* name = poster_impl_file_name(to);
     int error, fd;
-    snprintf(beside, sizeof beside, "%.*s.%s.%ld.%u.tmp", (int)(name - to), to, name, (long)getpid(),
+    snprintf(draft, size, "%.*s.%s.%ld.%u.tmp", (int)(name - to), to, name, (long)getpid(),
              __atomic_fetch_add(&POSTER_IMPL->temporary, 1U, __ATOMIC_RELAXED));
-    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    fd = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return errno;
     error = poster_impl_copy_bytes(from, fd);
     if (close(fd) != 0 && error == 0) error = errno;
-    if (error == 0 && rename(beside, to) != 0) error = errno;
-    if (error != 0) unlink(beside);
+    if (error != 0) unlink(draft);
     return error;
 }
 
-/* Copies a regular file to `to`, unless it is that very file. 0, or an error. */
+/* Gives a draft a name that is free. 0, or an error. */
+static inline int poster_impl_publish_new(const char* draft, const char* path) {
+    int fd;
+    if (link(draft, path) == 0) {
+        unlink(draft);
+        return 0;
+    }
+    if (errno == EEXIST) return EEXIST;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600); /* there are no hard links */
+    if (fd < 0) return errno;
+    close(fd);
+    return rename(draft, path) == 0 ? 0 : errno;
+}
+
+/* Copies a file in the place of `to`, unless it is that very file. 0, or an error. */
 static inline int poster_impl_copy(const char* path, const char* to, long long* bytes) {
     struct poster_impl_guard guard;
     struct stat facts, there;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    char draft[POSTER_IMPL_PATH + 64];
+    const int fd = poster_impl_open_source(path, &facts);
     int error = 0;
     if (fd < 0) return errno;
-    if (fstat(fd, &facts) != 0) error = errno;
-    if (error == 0 && !S_ISREG(facts.st_mode)) error = S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
-    if (error == 0 && !(stat(to, &there) == 0 && there.st_dev == facts.st_dev && there.st_ino == facts.st_ino)) {
+    if (stat(to, &there) != 0 || there.st_dev != facts.st_dev || there.st_ino != facts.st_ino) {
         poster_impl_guard_begin(&guard);
-        error = poster_impl_copy_open(fd, to);
+        error = poster_impl_make_draft(fd, to, draft, sizeof draft);
+        if (error == 0 && rename(draft, to) != 0) {
+            error = errno;
+            unlink(draft);
+        }
         poster_impl_guard_end(&guard, error);
     }
     close(fd);
     if (error == 0 && stat(to, &there) == 0) *bytes = (long long)there.st_size;
+    return error;
+}
+
+/* Copies a file to the first free name of BASE.ENDING, BASE-1.ENDING, BASE-2.ENDING …; `to` holds the base and then the
+ * name. Counts from *number on, which is then the next. 0, or an error. */
+static inline int poster_impl_copy_as_new(const char* path, char* to, size_t size, const char* ending,
+                                          unsigned* number) {
+    const size_t base = strlen(to);
+    struct poster_impl_guard guard;
+    struct stat facts;
+    char draft[POSTER_IMPL_PATH + 64];
+    const int fd = poster_impl_open_source(path, &facts);
+    int error;
+    if (fd < 0) return errno;
+    poster_impl_guard_begin(&guard);
+    error = poster_impl_make_draft(fd, to, draft, sizeof draft);
+    if (error == 0) {
+        do {
+            if (*number == 0)
+                snprintf(to + base, size - base, ".%s", ending);
+            else
+                snprintf(to + base, size - base, "-%u.%s", *number, ending);
+            ++*number;
+        } while ((error = poster_impl_publish_new(draft, to)) == EEXIST);
+        if (error != 0) unlink(draft);
+    }
+    poster_impl_guard_end(&guard, error);
+    close(fd);
     return error;
 }
 
@@ -1151,7 +1229,15 @@ POSTER_API int poster_resumed(void) {
 }
 
 POSTER_API long long poster_rank(void) {
-    return poster_impl_inside() ? POSTER_IMPL->rank : -1;
+    return poster_impl_inside() ? POSTER_IMPL->rank : 0;
+}
+
+POSTER_API const char* poster_checkpoint_dir(void) {
+    const int saved = errno;
+    if (!poster_impl_inside()) return "";
+    mkdir(POSTER_IMPL->checkpoint_dir, 0700);
+    errno = saved;
+    return POSTER_IMPL->checkpoint_dir;
 }
 
 POSTER_API void poster_log_metric(const char* name, double value, long long step) {
@@ -1281,46 +1367,44 @@ POSTER_API int poster_save_file(const char* path, const char* name) {
     return error == 0 ? 0 : -1;
 }
 
-/* Where an image goes below the run directory: images/NAME/STEP.png, with the time where there is no step, and with
- * the rank where it is not 0. */
-static inline int poster_impl_image_path(char* path, size_t size, const char* name, long long step,
-                                         const char* format) {
-    char rank[32] = "", when[64];
-    if (POSTER_IMPL->rank > 0) snprintf(rank, sizeof rank, "-rank%lld", POSTER_IMPL->rank);
+/* To images/NAME/STEP.png, or image.png where there is no step. `to` then holds the path. 0, or an error. */
+static inline int poster_impl_store_image(const char* name, const char* path, long long step, const char* format,
+                                          char* to, size_t size) {
+    enum { ENDING = 32 };
+    unsigned number = 0;
+    char base[32] = "image";
+    int error;
     if (step >= 0)
-        snprintf(when, sizeof when, "%lld", step);
+        snprintf(base, sizeof base, "%lld", step);
     else
-        snprintf(when, sizeof when, "%lld-%ld", (long long)(poster_impl_now() / 1000), (long)getpid());
-    return snprintf(path, size, "%s/images/%s/%s%s.%s", POSTER_IMPL->run_dir, name, when, rank, format) < (int)size;
+        number = __atomic_load_n(&POSTER_IMPL->next_image, __ATOMIC_RELAXED); /* saves trying those that are taken */
+    if (snprintf(to, size, "%s/images/%s/%s", POSTER_IMPL->run_dir, name, base) >= (int)size - ENDING)
+        return ENAMETOOLONG;
+    poster_impl_make_folders(to, strlen(POSTER_IMPL->run_dir));
+    error = poster_impl_copy_as_new(path, to, size, format, &number);
+    if (step < 0) __atomic_store_n(&POSTER_IMPL->next_image, number, __ATOMIC_RELAXED);
+    return error;
 }
 
 POSTER_API int poster_log_image_file(const char* name, const char* path, long long step, const char* caption) {
     const int saved = errno;
     char to[POSTER_IMPL_PATH];
     struct poster_impl_image image;
-    long long bytes = 0;
-    int error = 0;
+    int error;
     if (!poster_impl_inside()) return 0;
     if (!path || !name || !poster_impl_is_plain(name)) {
         poster_impl_warn(POSTER_IMPL_ABOUT_USE, "an image wants a name without \"..\", not", name ? name : "", 0);
         return -1;
     }
     image = poster_impl_read_image(path);
-    if (!image.format) {
+    if (image.format)
+        error = poster_impl_store_image(name, path, step, image.format, to, sizeof to);
+    else
         error = access(path, R_OK) == 0 ? EINVAL : errno;
-        poster_impl_warn(POSTER_IMPL_ABOUT_FILES, "cannot log, as a PNG, JPEG, GIF, WebP or BMP image,", path, error);
-        errno = saved;
-        return -1;
-    }
-    error = poster_impl_image_path(to, sizeof to, name, step, image.format) ? 0 : ENAMETOOLONG;
-    if (error == 0) {
-        poster_impl_make_folders(to, strlen(POSTER_IMPL->run_dir));
-        error = poster_impl_copy(path, to, &bytes);
-    }
     if (error == 0)
         poster_impl_log_image(name, to + strlen(POSTER_IMPL->run_dir) + 1, step, caption, &image);
     else
-        poster_impl_warn(POSTER_IMPL_ABOUT_FILES, "cannot log the image", path, error);
+        poster_impl_warn(POSTER_IMPL_ABOUT_FILES, "cannot log, as a PNG, JPEG, GIF, WebP or BMP image,", path, error);
     errno = saved;
     return error == 0 ? 0 : -1;
 }
@@ -1328,9 +1412,9 @@ POSTER_API int poster_log_image_file(const char* name, const char* path, long lo
 POSTER_API int poster_flush(void) {
     const int saved = errno;
     int error;
-    if (!poster_impl_inside() || pthread_mutex_lock(&POSTER_IMPL->mutex) != 0) return 0;
+    if (!poster_impl_inside() || !poster_impl_lock()) return 0;
     error = poster_impl_write_buffer(poster_impl_now());
-    pthread_mutex_unlock(&POSTER_IMPL->mutex);
+    poster_impl_unlock();
     errno = saved;
     return error == 0 ? 0 : -1;
 }

@@ -247,16 +247,12 @@ Json image_line(const fs::path& from, const fs::path& name, std::optional<std::i
                     "PNG, JPEG, GIF, WebP or BMP; `poster log file` takes any file");
     }
     Json line = begin_line("image");
-    const auto unique = std::int64_t(std::llround(line["time"].get<double>() * 1e6));
     if (step) line["step"] = *step;
     add_rank(line);
-    const std::int64_t rank = line.value("rank", std::int64_t(0));
-    const std::string file = (step ? std::to_string(*step) : fmt::format("{}-{}", unique, ::getpid())) +
-                             (rank > 0 ? fmt::format("-rank{}", rank) : "") + "." + header->format;
-    const fs::path path = fs::path("images") / name / file;
-    clone_file(from, folder_of_run("POSTER_RUN_DIR") / path);
+    const fs::path base = fs::path("images") / name / (step ? std::to_string(*step) : "image");
+    const fs::path stored = clone_file_as_new(from, folder_of_run("POSTER_RUN_DIR") / base, header->format);
     line["name"] = name.native();
-    line["path"] = path.native();
+    line["path"] = (base.parent_path() / stored.filename()).native();
     if (caption) line["caption"] = *caption;
     if (header->width > 0 && header->height > 0) {
         line["width"] = header->width;

@@ -94,6 +94,17 @@ void put_in_place(const fs::path& made, const fs::path& to) {
     fs::remove_all(old, ignored);
 }
 
+// False: the name is taken.
+bool put_as_new(const fs::path& made, const fs::path& to) {
+    if (::link(made.c_str(), to.c_str()) == 0) return ::unlink(made.c_str()) == 0;
+    if (errno == EEXIST) return false;
+    const Fd claim{::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kFileMode)};
+    if (!claim && errno == EEXIST) return false; // there are no hard links here
+    check_syscall("write " + to.native(), claim.get());
+    check_syscall("write " + to.native(), ::rename(made.c_str(), to.c_str()));
+    return true;
+}
+
 bool is_same(const fs::path& one, const fs::path& other) {
     std::error_code missing;
     return fs::equivalent(one, other, missing);
@@ -156,6 +167,17 @@ Copied clone_file(const fs::path& from, const fs::path& to) {
     const Copied copied{copy_new(from, made), 1};
     put_in_place(made, to);
     return copied;
+}
+
+fs::path clone_file_as_new(const fs::path& from, const fs::path& base, const std::string& ending) {
+    make_directories(base.parent_path());
+    const fs::path made = temporary_beside(base);
+    copy_new(from, made);
+    for (int number = 0;; ++number) {
+        fs::path to = base;
+        to += number == 0 ? "." + ending : fmt::format("-{}.{}", number, ending);
+        if (put_as_new(made, to)) return to;
+    }
 }
 
 Copied clone_folder(const fs::path& from, const fs::path& to, std::vector<fs::path>& left_out) {

@@ -1,13 +1,10 @@
 """`poster log`: events from shell scripts."""
 
 import json
-import math
 import os
-import pathlib
 import socket
 import struct
 import subprocess
-import unittest
 import zlib
 
 from harness import POSTER, PosterTest, json_lines, main, needs_root, poster_only
@@ -208,14 +205,17 @@ class Log(PosterTest):
                 )
                 self.assertEqual(self.stored(event), content(300, 200))
 
-    def test_images_of_other_ranks_and_without_a_step_do_not_replace_each_other(self):
+    def test_no_image_replaces_another(self):
         (self.cwd / "i.png").write_bytes(png(3, 2))
         self.script(
             "poster log image a i.png --step 1; RANK=2 poster log image a i.png --step 1;"
             "poster log image a i.png; poster log image a i.png; poster log image b/c i.png"
         )
         paths = [event["path"] for event in self.events()]
-        self.assertEqual(len(set(paths)), 5)
+        self.assertEqual(
+            paths, ["images/a/1.png", "images/a/1-1.png", "images/a/image.png", "images/a/image-1.png", "images/b/c/image.png"]
+        )
+        self.assertEqual(len(list((self.run_dir() / "images").rglob("*.*"))), 5, "a temporary file was left behind")
         for path in paths:
             self.assertEqual((self.run_dir() / path).read_bytes(), png(3, 2))
 
