@@ -7,21 +7,16 @@ import sys
 
 
 def _start():
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if any(getattr(finder, "is_posters", False) for finder in sys.meta_path):
         return
-    import importlib.machinery
-
-    scope = {"__name__": "poster_hydra", "__file__": os.path.join(here, "sitecustomize.py")}
-    loader = importlib.machinery.SourceFileLoader("poster_hydra", scope["__file__"])
-    scope["__loader__"] = loader
-    exec(loader.get_code("poster_hydra"), scope)
-    # Now its finder is there; Hydra's callbacks were imported before.
-    callbacks = sys.modules.get("hydra._internal.callbacks")
-    if callbacks is not None:
-        for finder in sys.meta_path:
-            if getattr(finder, "is_posters", False):
-                finder.loaded(callbacks)
+    path = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "sitecustomize.py")
+    loader = type(__loader__)("poster_sitecustomize", path)
+    scope = {"__name__": "poster_sitecustomize", "__file__": path, "__loader__": loader}
+    exec(loader.get_code("poster_sitecustomize"), scope)
+    callbacks = sys.modules.get("hydra._internal.callbacks")  # imported before anybody watched
+    for finder in sys.meta_path:
+        if callbacks is not None and getattr(finder, "is_posters", False):
+            finder.loaded(callbacks)
 
 
 try:

@@ -18,13 +18,11 @@ def install(module, capture):
         return  # somebody's own module of that name
     watch = _Watch(module, capture)
     left_over = module._UNRECOGNIZED_ARGS_ATTR
-    builtin = hasattr
-
     def hasattr_(value, name):
         frame = sys._getframe(1)
         if frame.f_code.co_name in PARSING:
             watch.look(frame, value, name == left_over)
-        return builtin(value, name)
+        return hasattr(value, name)
 
     hasattr_.__name__ = hasattr_.__qualname__ = "hasattr"
     module.hasattr = hasattr_

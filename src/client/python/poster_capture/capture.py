@@ -1,15 +1,19 @@
 """Writes what was captured: one line of JSON for each parse, in a single write. Imports nothing that costs."""
 
 import os
+import posix  # of which nobody replaces a function, as tests do with those of os
 import sys
-import time
+from time import time
 
 _NODES = 20000  # of one line: a parsed value can be a data set
 _DEPTH = 12
 _CUT = 200
 _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
-# No name without one of these is a secret's (secret_names.py has the rule).
+# No name without one of these is a secret's; which of them are is for poster.py to say.
 _SUSPECT = ("pass", "pwd", "secret", "cred", "bearer", "cookie", "jwt", "auth", "key", "token", "pat")
+# Nor is a text without one of these.
+_SHAPES = "sk- sk_ rk_ whsec_ gh glpat hf_ AKIA ASIA ABIA ACCA xox xapp AIza ya29 npm_ pypi- dckr nvapi gsk_ r8_ xai-".split()
+_SHAPES += "pplx hvs. dop_ shpat ATATT SG. AGE- wandb_v1 lin_api eyJ -----BEGIN hooks.slack discord @ :AA".split()
 _ESCAPES = {number: "\\u%04x" % number for number in range(32)}
 _ESCAPES.update({ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
 
@@ -34,13 +38,11 @@ class Capture(object):
 
     def __init__(self, finder):
         self._finder = finder
-        self._pid = os.getpid()
         self.program = program
         self.is_of_argv = is_of_argv
-        self._folder = os.environ.get("POSTER_EVENTS_DIR")
 
     def file(self, name):
-        return self._finder.file(name)
+        return self._finder.file("poster_capture/" + name)
 
     def report(self, framework, values, command=None, **more):
         """Writes a capture event. Lists of words in `extra` and `overrides` are redacted word by word."""
@@ -53,26 +55,27 @@ class Capture(object):
 
     def write(self, kind, fields):
         rank = next((os.environ[name] for name in _RANKS if os.environ.get(name, "").isdigit()), None)
-        line = '{"kind":"%s","time":%.6f' % (kind, time.time())
+        line = '{"kind":"%s","time":%.6f' % (kind, time())
         if rank is not None:
             line += ',"rank":%d' % int(rank)
-        main = self._finder.main and os.getpid() == self._pid
-        line += ',"pid":%d,"main":%s' % (os.getpid(), "true" if main else "false")
+        main = self._finder.main and posix.getpid() == self._finder.pid
+        line += ',"pid":%d,"main":%s' % (posix.getpid(), "true" if main else "false")
         encoder = _Encoder(self)
         for name, value in fields.items():
             line += ",%s:%s" % (_text(name), encoder.value(value, "", 0))
-        path = os.path.join(self._folder, "%s.%d.jsonl" % (os.uname().nodename, os.getpid()))
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = os.path.join(self._finder.folder, "%s.%d.jsonl" % (posix.uname().nodename, posix.getpid()))
+        descriptor = posix.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, (line + "}\n").encode("utf-8", "replace"))
+            posix.write(descriptor, (line + "}\n").encode("utf-8", "replace"))
         finally:
-            os.close(descriptor)
+            posix.close(descriptor)
 
-    def is_secret(self, name, value):
+    def redacted(self, name, value):
+        """A text, or what may be recorded of it."""
         lowered = name.lower()
-        if not any(word in lowered for word in _SUSPECT):
-            return False
-        return self.file("secret_names")["is_secret"](name, value)
+        if any(word in lowered for word in _SUSPECT) or (len(value) >= 12 and any(mark in value for mark in _SHAPES)):
+            return self._finder.file("poster")["_redacted"](name, value)
+        return value
 
     def redacted_words(self, words):
         """`--api-key X`, `--api-key=X`, `api_key=X`, `+db.password=X`."""
@@ -82,10 +85,10 @@ class Capture(object):
                 word = str(word)
             name, equals, value = word.partition("=")
             bare = name.lstrip("-+~")
-            if equals and self.is_secret(bare, value):
-                word = name + "=" + REDACTED
-            elif option and not word.startswith("-") and self.is_secret(option, word):
-                word = REDACTED
+            if equals:
+                word = name + "=" + self.redacted(bare, value)
+            else:
+                word = self.redacted(option or "", word)
             redacted.append(word)
             option = bare if word.startswith("-") and not equals else None
         return redacted
@@ -139,10 +142,10 @@ class _Encoder(object):
     def _string(self, text, value, name):
         if self._is_enum(value):
             return _text(str(value.name))
-        return _text(REDACTED if name and self._capture.is_secret(name, text) else text)
+        return _text(self._capture.redacted(name, text))
 
     def _word(self, word, name):
-        return _text(REDACTED) if name and self._capture.is_secret(name, word) else word
+        return _text(REDACTED) if self._capture.redacted(name, word) == REDACTED else word
 
     def _compound(self, value, name, depth):
         if isinstance(value, dict):

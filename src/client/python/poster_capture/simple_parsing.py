@@ -9,13 +9,13 @@ import sys
 
 
 def install(module, capture):
-    builtin, flatten = hasattr, module._flatten_wrappers
+    flatten = module._flatten_wrappers
 
     def hasattr_(value, name):
         frame = sys._getframe(1)
         if frame.f_code.co_name == "_instantiate_dataclasses":
             attempt(made, module, capture, frame, name)
-        return builtin(value, name)
+        return hasattr(value, name)
 
     @functools.wraps(flatten)
     def _flatten_wrappers(wrappers):

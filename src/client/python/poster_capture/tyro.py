@@ -10,8 +10,6 @@ import sys
 
 
 def install(module, capture):
-    builtin = len
-
     def len_(value):
         frame = sys._getframe(1)
         if frame.f_code.co_name == "_cli_impl" and "get_out" in frame.f_locals:
@@ -19,7 +17,7 @@ def install(module, capture):
                 look(module, capture, frame)
             except Exception:
                 pass
-        return builtin(value)
+        return len(value)
 
     len_.__name__ = len_.__qualname__ = "len"
     module.len = len_
