@@ -4,7 +4,7 @@ It is there only below `poster run`, which puts its folder on PYTHONPATH. It doe
 
 1. moves its folder to the end of sys.path, so that no module in it shadows anybody's;
 2. hands over to the sitecustomize that it shadows: Python then has that one, or none, as it would have without poster;
-3. with POSTER_CAPTURE=1, watches for the import of argument parsers and trackers (poster_capture/finder.py).
+3. with POSTER_CAPTURE=1, watches for the import of argument parsers and trackers (poster-capture/finder.py).
 
 It must parse on Python 2, where it does only the first two. Nothing here may raise, print or be slow.
 """
@@ -17,7 +17,7 @@ FILES = {}
 
 
 def file(name):
-    """The names of the file NAME.py of ours. They are in no module that a program could see or shadow."""
+    """The names of the file NAME.py of ours. They are in no module that a program could see, import or shadow."""
     if name not in FILES:
         path = os.path.join(HERE, name + ".py")
         scope = {"__name__": name.replace("/", "."), "__file__": path}
@@ -46,7 +46,7 @@ def hand_over():
 
 try:
     if sys.version_info >= (3, 6) and os.environ.get("POSTER_CAPTURE") == "1" and os.environ.get("POSTER_EVENTS_DIR"):
-        file("poster_capture/finder")["start"](file)
+        file("poster-capture/finder")["start"](file)
 except Exception:
     pass
 if __name__ == "sitecustomize":

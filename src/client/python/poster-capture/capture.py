@@ -3,7 +3,6 @@
 import os
 import posix  # of which nobody replaces a function, as tests do with those of os
 import sys
-from time import time
 
 _NODES = 20000  # of one line: a parsed value can be a data set
 _DEPTH = 12
@@ -42,7 +41,7 @@ class Capture(object):
         self.is_of_argv = is_of_argv
 
     def file(self, name):
-        return self._finder.file("poster_capture/" + name)
+        return self._finder.file("poster-capture/" + name)
 
     def report(self, framework, values, command=None, **more):
         """Writes a capture event. Lists of words in `extra` and `overrides` are redacted word by word."""
@@ -55,7 +54,7 @@ class Capture(object):
 
     def write(self, kind, fields):
         rank = next((os.environ[name] for name in _RANKS if os.environ.get(name, "").isdigit()), None)
-        line = '{"kind":"%s","time":%.6f' % (kind, time())
+        line = '{"kind":"%s","time":%.6f' % (kind, self._finder.clock())
         if rank is not None:
             line += ',"rank":%d' % int(rank)
         main = self._finder.main and posix.getpid() == self._finder.pid

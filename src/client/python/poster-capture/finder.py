@@ -2,6 +2,7 @@
 
 import os
 import sys
+from time import time
 
 # The module whose import is watched, and the file of this folder that knows it.
 WATCHED = {
@@ -27,7 +28,6 @@ LAUNCHERS = ("torchrun", "accelerate", "deepspeed", "horovodrun", "conda", "mamb
 LAUNCHER_MODULES = ("torch.distributed.run", "torch.distributed.launch", "accelerate.commands.launch")
 
 FRESH_LOADERS = ("SourceFileLoader", "SourcelessFileLoader", "ExtensionFileLoader")  # made anew for each spec
-IMPORT_SYSTEM = "<frozen importlib._bootstrap_external>"
 
 
 class Finder(object):
@@ -39,6 +39,7 @@ class Finder(object):
         self.file = file
         self.main = main
         self.pid = os.getpid()  # a forked process has another
+        self.clock = time  # now: the program may replace it
         self.folder = os.environ["POSTER_EVENTS_DIR"]  # the program may clear its environment
 
     def find_spec(self, name, path=None, target=None):
@@ -66,8 +67,8 @@ class Finder(object):
     def loaded(self, module):
         """A watched module is there: the file that knows it may look at it."""
         try:
-            capture = self.file("poster_capture/capture")["Capture"](self)
-            self.file("poster_capture/" + WATCHED[module.__name__])["install"](module, capture)
+            capture = self.file("poster-capture/capture")["Capture"](self)
+            self.file("poster-capture/" + WATCHED[module.__name__])["install"](module, capture)
         except Exception:
             pass
 
@@ -105,8 +106,7 @@ class ZipLoader(object):
 
 def as_import_system(function):
     """Python leaves the frames of its import system out of tracebacks; from now on `function` is part of it."""
-    if hasattr(function.__code__, "replace"):
-        function.__code__ = function.__code__.replace(co_filename=IMPORT_SYSTEM)
+    sys.modules["_imp"]._fix_co_filename(function.__code__, "<frozen importlib._bootstrap_external>")
     return function
 
 

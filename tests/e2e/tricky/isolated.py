@@ -1,0 +1,7 @@
+# $ exec $PYTHON -I isolated.py --lr 0.2
+# captures nothing
+import argparse, sys
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float)
+print(parser.parse_args(), sys.flags.isolated, "sitecustomize" in sys.modules)

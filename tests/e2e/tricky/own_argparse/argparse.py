@@ -1,0 +1,5 @@
+import sys
+
+
+def parse():
+    return sys.argv[1:]

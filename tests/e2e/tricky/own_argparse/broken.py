@@ -1,0 +1,1 @@
+raise ImportError("as it always was")

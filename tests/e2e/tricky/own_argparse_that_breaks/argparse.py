@@ -1,0 +1,5 @@
+def load():
+    raise RuntimeError("while it is imported")
+
+
+load()

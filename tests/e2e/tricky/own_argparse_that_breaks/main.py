@@ -1,0 +1,3 @@
+# $ exec $PYTHON main.py --lr 3
+# captures nothing
+import argparse

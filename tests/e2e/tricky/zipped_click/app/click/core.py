@@ -1,0 +1,2 @@
+def push_context(context):
+    print("pushed", context)
