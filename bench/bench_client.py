@@ -71,13 +71,20 @@ def measure(python):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTER_")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as folder:
-        for where, extra in (("outside a run", {}), ("in a run", {"POSTER_EVENTS_DIR": folder, "POSTER_RUN_DIR": folder})):
-            done = subprocess.run([python, "-c", CALLS, str(CLIENT)], env={**environment, **extra}, capture_output=True, text=True)
+        for where, extra in (
+            ("outside a run", {}),
+            ("in a run", {"POSTER_EVENTS_DIR": folder, "POSTER_RUN_DIR": folder}),
+        ):
+            done = subprocess.run(
+                [python, "-c", CALLS, str(CLIENT)], env={**environment, **extra}, capture_output=True, text=True
+            )
             if done.returncode != 0:
                 sys.exit(f"bench_client.py: {python}: {done.stderr}")
             for line in done.stdout.splitlines():
                 row = json.loads(line)
-                print(f"| {where}: `{row['call']}` | {row['mean']:.0f} ns | {row['single']:.0f} ns | {row['p99']:.0f} ns |")
+                print(
+                    f"| {where}: `{row['call']}` | {row['mean']:.0f} ns | {row['single']:.0f} ns | {row['p99']:.0f} ns |"
+                )
         print(f"| `import poster` | {import_time(python, folder, environment):.2f} ms |  |  |")
 
 

@@ -25,7 +25,8 @@ class PosterLogger(Logger):
     @rank_zero_only
     def log_metrics(self, metrics, step=None):
         metrics = dict(metrics)
-        poster.log_metrics(metrics, step=step, epoch=metrics.pop("epoch", None))
+        epoch = metrics.pop("epoch", None)
+        poster.log_metrics(metrics, step=step, epoch=epoch)
 
     @rank_zero_only
     def log_image(self, key, images, step=None, **kwargs):

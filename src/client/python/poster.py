@@ -41,16 +41,13 @@ __all__ = [
     "log_config",
     "set_summary",
     "notify",
-    "LogHandler",
     "active",
     "run_id",
     "run_dir",
     "files_dir",
-    "checkpoint_dir",
     "attempt",
     "resumed",
-    "rank",
-]
+]  # and, when they are asked for: LogHandler, checkpoint_dir, rank
 
 _events_dir = os.environ.get("POSTER_EVENTS_DIR")
 
@@ -58,7 +55,8 @@ active = bool(_events_dir)
 run_id = (os.environ.get("POSTER_RUN_ID") or None) if active else None
 run_dir = (os.environ.get("POSTER_RUN_DIR") or None) if active else None
 files_dir = (os.environ.get("POSTER_FILES_DIR") or os.curdir) if active else os.curdir
-attempt = int(os.environ.get("POSTER_ATTEMPT") or 0) if active else 0  # from 1; 0: outside a run
+_attempt = os.environ.get("POSTER_ATTEMPT", "")
+attempt = int(_attempt) if active and _attempt.isdigit() else 0  # from 1; 0: outside a run
 resumed = active and os.environ.get("POSTER_RESUMED") == "1"
 
 
@@ -271,7 +269,9 @@ def log_image(name, image, step=None, caption=None, notify=False):
     try:
         path = _store_image(name, number if whole else "image", kind, data)
     except (OSError, ValueError) as error:
-        _complain("log_image", ("store", getattr(error, "errno", 0)), "%r cannot be stored: %s" % (name, error), OSError)
+        _complain(
+            "log_image", ("store", getattr(error, "errno", 0)), "%r cannot be stored: %s" % (name, error), OSError
+        )
         return None
     fields = ',"name":%s,"path":%s' % (_quote(name), _quote(_below_run(path)))
     if whole:
@@ -398,7 +398,7 @@ def _pixels_of_array(numpy, array, channels_first):
     if first:
         array = array.transpose(1, 2, 0)
     kind, depth = array.dtype.kind, 8
-    if kind == "f":
+    if kind == "f" or "float" in str(array.dtype):  # jax's bfloat16 is none of numpy's own
         array = numpy.nan_to_num(array.astype("float64"))
         _check_range(array.min(), array.max(), 1)
         array = numpy.rint(array.clip(0, 1) * 255)
@@ -537,9 +537,7 @@ def save_file(path, name=None):
         what = OSError if isinstance(error, OSError) else ValueError
         _complain("save_file", kind, "%s cannot be saved: %s" % (_shown(path), error), what)
         return None
-    _append_event(
-        "file", ',"name":%s,"path":%s,"bytes":%d%s' % (_quote(name), _quote(_below_run(target)), size, more)
-    )
+    _append_event("file", ',"name":%s,"path":%s,"bytes":%d%s' % (_quote(name), _quote(_below_run(target)), size, more))
     return target
 
 
@@ -698,17 +696,17 @@ def _below_run(path):
 
 
 def _append_event(kind, fields, time=None):
-    if _fd >= 0 or _open() >= 0:
-        _append('{"kind":"%s","time":%.6f%s%s}\n' % (kind, time or _time(), _rank_field, fields))
+    _append('{"kind":"%s","time":%.6f%s%s}\n' % (kind, time or _time(), _field_of_rank(), fields))
 
 
 def _append(line):
     """One write for one line."""
-    if _fd < 0 and _open() < 0:
+    fd = _file if _file >= 0 else _ready()
+    if fd < 0:
         return
     data = line.encode("utf-8", "replace")
     try:
-        if _write(_fd, data) == len(data):
+        if _write(fd, data) == len(data):
             return
     except OSError:
         pass
@@ -718,28 +716,44 @@ def _append(line):
 def _append_again(line):
     """After a failure, which may have left half a line. A disk that is full, or a directory that is gone, is told once
     and tried again with the next line."""
-    global _fd
-    _fd = -1  # _open looks at how the file ends, and whether it is open at all
-    if _open() < 0:
+    global _fd, _file
+    fd = _ready()
+    if fd < 0:
         return
     data = line.encode("utf-8", "replace")
     try:
-        if _write(_fd, data) == len(data):
+        if _write(fd, data) == len(data):
             return
         reason, number = "the disk is full", 0
     except OSError as error:
         reason, number = error.strerror, error.errno
-    _fd = -1
+    _fd = _file = -1  # so that the next line looks at how this one ended
     _complain("events", number, "what is logged is lost: %s: %s" % (_events_dir, reason), OSError)
 
 
 _opened = {}  # pid → descriptor
+_file = -1  # this process's descriptor; _fd is the same, from when the rank is in the templates
 _rank_field = ""
 
 
 def _open():
-    """Opens this process's own file; gives the descriptor, or -1 after a complaint."""
+    """Makes log_metric ready; gives the descriptor, or -1 after a complaint. Fixes the rank that metrics carry, and no
+    sooner: many a worker logs its parameters before it joins its group."""
     global _fd, _rank_field, _metric, _metric_of_step
+    fd = _file if _file >= 0 else _ready()
+    if fd < 0:
+        return -1
+    _rank_field = _field_of_rank()
+    _metric = '{"kind":"metric","time":%%.6f%s,"values":{%%s%%s}}\n' % _rank_field
+    _metric_of_step = '{"kind":"metric","time":%%.6f,"step":%%d%s,"values":{%%s%%s}}\n' % _rank_field
+    _fd = fd
+    return fd
+
+
+def _ready():
+    """Opens this process's own file, or looks after it; gives the descriptor, or -1 after a complaint."""
+    global _fd, _file
+    _fd = _file = -1
     try:
         fd = _opened_fd()
         end = os.fstat(fd).st_size
@@ -748,11 +762,7 @@ def _open():
     except OSError as error:
         _complain("events", error.errno, "what is logged is lost: %s: %s" % (_events_dir, error.strerror), OSError)
         return -1
-    number = _found_rank()
-    _rank_field = "" if number is None else ',"rank":%d' % number
-    _metric = '{"kind":"metric","time":%%.6f%s,"values":{%%s%%s}}\n' % _rank_field
-    _metric_of_step = '{"kind":"metric","time":%%.6f,"step":%%d%s,"values":{%%s%%s}}\n' % _rank_field
-    _fd = fd
+    _file = fd
     return fd
 
 
@@ -787,14 +797,19 @@ def _moved_up(fd):
 
 def _after_fork():
     """A forked process has a file of its own."""
-    global _fd
-    _fd = -1
+    global _fd, _file
+    _fd = _file = -1
     for fd in list(_opened.values()):
         try:
             os.close(fd)
         except OSError:
             pass
     _opened.clear()
+
+
+def _field_of_rank():
+    number = _found_rank()
+    return "" if number is None else ',"rank":%d' % number
 
 
 def _found_rank():
@@ -855,7 +870,9 @@ def _json_of(value, name, depth):
         if isinstance(plain, dict):
             fields = ((str(key), element) for key, element in plain.items())
             below = name + "." if name else ""
-            return "{%s}" % ",".join(_quote(key) + ":" + _json(element, below + key, depth + 1) for key, element in fields)
+            return "{%s}" % ",".join(
+                _quote(key) + ":" + _json(element, below + key, depth + 1) for key, element in fields
+            )
         if plain is not value:
             return _json(plain, name, depth + 1)
     return _quote(_redacted(name, _shown(value)))
@@ -939,9 +956,7 @@ def _complain(where, kind, text, error=TypeError):
         while frame.f_back and frame.f_code.co_filename == __file__:
             frame = frame.f_back
         place = "%s:%d" % (frame.f_code.co_filename, frame.f_lineno)
-        sys.stderr.write(
-            "poster: %s: %s (%s; said once, POSTER_STRICT=1 makes it an error)\n" % (where, text, place)
-        )
+        sys.stderr.write("poster: %s: %s (%s; said once, POSTER_STRICT=1 makes it an error)\n" % (where, text, place))
         sys.stderr.flush()
     except Exception:  # stderr is closed, or none
         pass
@@ -1175,7 +1190,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return __all__
+    return [*__all__, "LogHandler", "checkpoint_dir", "rank"]
 
 
 # ---- outside a run: the same calls, at the price of a call
