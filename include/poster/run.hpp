@@ -38,6 +38,7 @@ struct RunSpec {
     std::string parent;                  // id of the run this one repeats; empty: none
     std::optional<Milliseconds> timeout; // time limit of one attempt
     Milliseconds grace{10'000};          // from SIGTERM to SIGKILL
+    bool scan_metrics = false;           // read metrics from what it prints, whatever the settings say
 };
 
 // Who sent the signal that ended a run, as far as the kernel tells.

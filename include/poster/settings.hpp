@@ -16,7 +16,7 @@ enum class OptionType { text, flag, integer, number, duration, list };
 struct Option {
     std::string key;
     OptionType type = OptionType::text;
-    std::string fallback; // as it would be written in a POSTER_* variable; lists are comma-separated
+    std::string fallback; // as it would be written in a POSTER_* variable; lists are comma-separated, a comma is "\\,"
     std::string help;
 };
 

@@ -94,7 +94,7 @@ int host_main(const Workspace& workspace, const Attempt& attempt, Fd link, int s
     Guardian guardian(workspace, run, attempt.lock() >= 0);
     HostJob job;
     job.run = run;
-    job.settings = workspace.settings;
+    job.settings = settings_of(workspace, run.spec);
     job.link = std::move(link);
     job.sealed_spec = sealed_spec;
     job.page = page;
@@ -129,7 +129,7 @@ Ending launch(Supervisor& supervisor, const Workspace& workspace, AttemptPlan pl
               const std::function<void(const Run&)>& created) {
     Attempt attempt(workspace, std::move(plan));
     if (created) created(attempt.run());
-    announce_start(words, attempt.run(), workspace.settings);
+    announce_start(words, attempt.run(), settings_of(workspace, attempt.run().spec));
     bool started = true;
     SupervisedRun supervised;
     supervised.spec = attempt.run().spec;

@@ -22,10 +22,10 @@
 
 #include "commands.hpp"
 #include "folding.hpp"
-#include "log_index.hpp"
 #include "reading.hpp"
 #include "recover.hpp"
 #include "table.hpp"
+#include <log_index.hpp>
 
 namespace poster {
 

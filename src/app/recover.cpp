@@ -40,7 +40,8 @@ bool settle(const Workspace& workspace, Abandoned& run) {
     const fs::path dir = attempt_dir(store, run);
     if (!run.has_outcome && !run.child_alive) record_lost(store, run);
     if (run.child_alive) return true;
-    if (!end_hooks_complete(dir, workspace.settings)) return true;
+    const RunSpec spec = spec_from_json(read_json(store.run_dir(run.id) / "run.json").value_or(json::object()));
+    if (!end_hooks_complete(dir, settings_of(workspace, spec))) return true;
     store.unmark_active(run.id); // also where no callback has an end hook
     release_claim(dir, run.sign);
     return false;
@@ -70,7 +71,7 @@ void finish(const Workspace& workspace, Abandoned& abandoned) {
                       child_of(attempt).start_ticks);
     }
     const Outcome outcome = record_lost(store, abandoned);
-    job.settings = workspace.settings;
+    job.settings = settings_of(workspace, job.run.spec);
     run_end_hooks(std::move(job), outcome);
     // Whatever the ledger says: a hook that cannot be noted there must not be fired by every command from now on.
     store.unmark_active(abandoned.id);

@@ -61,6 +61,7 @@ RunSpec make_spec(const RunArguments& arguments, const Workspace& workspace) {
     spec.name = arguments.name;
     spec.tags = arguments.tags;
     spec.note = arguments.note;
+    spec.scan_metrics = arguments.scan_metrics;
     const auto& settings = workspace.settings;
     std::string timeout = arguments.timeout.value_or(settings.text("run.timeout"));
     if (!timeout.empty()) spec.timeout = parse_duration_option("--timeout", timeout);

@@ -4,9 +4,12 @@
 
 #include <cstdlib>
 
+#include <fmt/format.h>
+
 #include <error.hpp>
 #include <files.hpp>
 #include <load_settings.hpp>
+#include <metric_patterns.hpp>
 #include <registry.hpp>
 
 namespace poster {
@@ -71,6 +74,18 @@ fs::path store_of(const Settings& settings, const fs::path& cwd, const fs::path&
     return base / expanded(value.text);
 }
 
+// A pattern that is none would be found out only in the callback host, when the run is under way.
+void check_patterns(const Settings& settings) {
+    const auto patterns = settings.list("metrics.patterns");
+    if (patterns.empty()) return;
+    try {
+        const MetricPatterns compiled(patterns);
+    } catch (const UsageError& error) {
+        const std::string& source = settings.values().at("metrics.patterns").source;
+        throw UsageError(fmt::format("setting 'metrics.patterns' ({}): {}", source, error.what()), error.help());
+    }
+}
+
 } // namespace
 
 Workspace open_workspace(const std::optional<std::string>& store_flag) {
@@ -78,11 +93,18 @@ Workspace open_workspace(const std::optional<std::string>& store_flag) {
     const fs::path cwd = working_directory();
     const fs::path project = project_file(cwd);
     Settings settings = load_settings({project, user_file(), true}, all_options());
+    check_patterns(settings);
     if (store_flag) settings.set("store", *store_flag, "--store");
     const fs::path dir = tidy(store_of(settings, cwd, project));
     settings.set("store", dir.native(),
                  settings.values().find("store")->second.source); // `poster config` shows it whole
     return {cwd, std::move(settings), Store{dir}};
+}
+
+Settings settings_of(const Workspace& workspace, const RunSpec& spec) {
+    Settings settings = workspace.settings;
+    if (spec.scan_metrics) settings.set("metrics.stdout", "true", "--scan-metrics");
+    return settings;
 }
 
 Redactor redactor_of(const Settings& settings) {

@@ -20,6 +20,9 @@ struct Workspace {
 // `store_flag`: --store. Throws UsageError for bad settings.
 Workspace open_workspace(const std::optional<std::string>& store_flag);
 
+// The settings of one run: what its command line set goes with it, also when another command finishes it.
+Settings settings_of(const Workspace& workspace, const RunSpec& spec);
+
 Redactor redactor_of(const Settings& settings);
 
 } // namespace poster

@@ -102,7 +102,7 @@ std::optional<std::string> list_text(const toml::node& node) {
         const auto text = element_text(element);
         if (!text) return {};
         if (!joined.empty()) joined += ',';
-        joined += *text;
+        for (const char c : *text) joined += c == ',' ? std::string("\\,") : std::string(1, c);
     }
     return joined;
 }

@@ -151,17 +151,19 @@ ProcessIdentity child_of(const json& attempt) {
 json spec_to_json(const RunSpec& spec) {
     json changes = json::array();
     for (const auto& [name, value] : spec.environment) changes.push_back(name + '=' + value);
-    return {{"name", optional_text(spec.name)},
-            {"tags", spec.tags},
-            {"note", optional_text(spec.note)},
-            {"group", optional_text(spec.group)},
-            {"parent", optional_text(spec.parent)},
-            {"argv", spec.argv},
-            {"command", shell_join(spec.argv)},
-            {"cwd", spec.cwd.native()},
-            {"environment_changes", std::move(changes)},
-            {"timeout_s", spec.timeout ? json(to_seconds(*spec.timeout)) : json{}},
-            {"grace_s", to_seconds(spec.grace)}};
+    json run{{"name", optional_text(spec.name)},
+             {"tags", spec.tags},
+             {"note", optional_text(spec.note)},
+             {"group", optional_text(spec.group)},
+             {"parent", optional_text(spec.parent)},
+             {"argv", spec.argv},
+             {"command", shell_join(spec.argv)},
+             {"cwd", spec.cwd.native()},
+             {"environment_changes", std::move(changes)},
+             {"timeout_s", spec.timeout ? json(to_seconds(*spec.timeout)) : json{}},
+             {"grace_s", to_seconds(spec.grace)}};
+    if (spec.scan_metrics) run["scan_metrics"] = true;
+    return run;
 }
 
 RunSpec spec_from_json(const json& run) {
@@ -178,6 +180,8 @@ RunSpec spec_from_json(const json& run) {
     spec.note = text_of(run, "note");
     spec.group = text_of(run, "group");
     spec.parent = text_of(run, "parent");
+    const json* scan_metrics = member(run, "scan_metrics");
+    spec.scan_metrics = scan_metrics && scan_metrics->is_boolean() && scan_metrics->get<bool>();
     spec.timeout = seconds_at(run, "timeout_s");
     spec.grace = seconds_at(run, "grace_s").value_or(spec.grace);
     return spec;

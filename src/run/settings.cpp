@@ -73,9 +73,21 @@ Milliseconds Settings::duration(std::string_view key) const {
 
 std::vector<std::string> Settings::list(std::string_view key) const {
     std::vector<std::string> items;
-    for (const auto& part : split(at(key).text, ',')) {
-        if (std::string item = trimmed(part); !item.empty()) items.push_back(std::move(item));
+    std::string item;
+    const auto end_item = [&] {
+        if (item = trimmed(item); !item.empty()) items.push_back(item);
+        item.clear();
+    };
+    const std::string& text = at(key).text;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == ',') {
+            end_item();
+        } else {
+            if (text.compare(i, 2, "\\,") == 0) ++i;
+            item += text[i];
+        }
     }
+    end_item();
     return items;
 }
 
