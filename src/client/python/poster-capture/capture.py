@@ -11,8 +11,10 @@ _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 # No name without one of these is a secret's; which of them are is for poster.py to say.
 _SUSPECT = ("pass", "pwd", "secret", "cred", "bearer", "cookie", "jwt", "auth", "key", "token", "pat")
 # Nor is a text without one of these.
-_SHAPES = "sk- sk_ rk_ whsec_ gh glpat hf_ AKIA ASIA ABIA ACCA xox xapp AIza ya29 npm_ pypi- dckr nvapi gsk_ r8_ xai-".split()
-_SHAPES += "pplx hvs. dop_ shpat ATATT SG. AGE- wandb_v1 lin_api eyJ -----BEGIN hooks.slack discord @ :AA".split()
+_SHAPES = (
+    "sk- sk_ rk_ whsec_ gh glpat hf_ AKIA ASIA ABIA ACCA xox xapp AIza ya29 npm_ pypi- dckr nvapi gsk_ r8_ xai- pplx"
+    " hvs. dop_ shpat ATATT SG. AGE- wandb_v1 lin_api eyJ -----BEGIN hooks.slack discord @ :AA"
+).split()
 _ESCAPES = {number: "\\u%04x" % number for number in range(32)}
 _ESCAPES.update({ord('"'): '\\"', ord("\\"): "\\\\", ord("\n"): "\\n", ord("\t"): "\\t", ord("\r"): "\\r"})
 

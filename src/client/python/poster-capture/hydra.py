@@ -76,7 +76,7 @@ class _Told(object):
         if not brief:
             raw = container(config, False)
             raw.pop("hydra", None)
-            values = resolved(raw)
+            values = self.capture.file("omegaconf")["resolved"](raw)
             fields.update(
                 raw=raw,
                 overrides=container(select(config, "hydra.overrides.task"), False) or [],
@@ -107,15 +107,6 @@ def container(config, resolve):
 def mode_of(config):
     mode = select(config, "hydra.mode")
     return getattr(mode, "name", mode) or "RUN"
-
-
-def resolved(raw):
-    from omegaconf import OmegaConf
-
-    try:
-        return OmegaConf.to_container(OmegaConf.create(raw), resolve=True)
-    except Exception:
-        return raw
 
 
 def targets(value):
