@@ -1,5 +1,6 @@
 #include "suggest.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -8,6 +9,7 @@
 #include <index.hpp>
 #include <text.hpp>
 
+#include "series.hpp"
 #include "table.hpp"
 #include "workspace.hpp"
 
@@ -18,6 +20,7 @@ namespace {
 constexpr std::size_t kMostRuns = 200;
 constexpr std::size_t kDescriptionColumns = 60;
 constexpr std::size_t kSuffix = 4;
+constexpr std::size_t kRunsWithMetrics = 5; // looked into: each costs some reading
 
 class Suggestions {
 public:
@@ -51,6 +54,11 @@ void add_runs(Suggestions& found, const std::vector<RunRow>& rows, const std::st
     }
 }
 
+void add_metrics(Suggestions& found, const Store& store, const std::vector<RunRow>& rows) {
+    for (std::size_t i = 0; i < std::min(rows.size(), kRunsWithMetrics); ++i)
+        for (const auto& name : some_metric_names(store.run_dir(rows[i].id))) found.add(name, "metric");
+}
+
 } // namespace
 
 std::vector<Suggestion> suggestions(Suggested kind, const std::string& begun, const std::optional<std::string>& store) {
@@ -64,6 +72,7 @@ std::vector<Suggestion> suggestions(Suggested kind, const std::string& begun, co
         filter.limit = kMostRuns;
         const auto rows = index.list(filter);
         if (kind == Suggested::runs) add_runs(found, rows, begun);
+        if (kind == Suggested::metrics) add_metrics(found, workspace.store, rows);
         for (const auto& row : rows) {
             if (kind == Suggested::names) found.add(row.name, describe(row));
             if (kind == Suggested::groups) found.add(row.group, describe(row));

@@ -12,7 +12,7 @@ struct Suggestion {
     std::string description{}; // one line
 };
 
-enum class Suggested { runs, tags, names, groups };
+enum class Suggested { runs, tags, names, groups, metrics }; // metrics: of the latest runs
 
 // Newest first. Nothing where there is no store, or anything is wrong with it: never throws. `begun`: what is typed.
 std::vector<Suggestion> suggestions(Suggested kind, const std::string& begun, const std::optional<std::string>& store);

@@ -367,9 +367,9 @@ constexpr std::array kCommands{
     CommandText{"logs", "[OPTION]… [RUN]", "Print what a run wrote",
                 "Prints the output of a run, its progress bars folded to what a terminal shows at the end.",
                 kLogsOptions, kLogsExamples},
-    CommandText{"metrics", "[OPTION]… [RUN] [NAME…]", "Print the metrics of a run",
+    CommandText{"metrics", "[OPTION]… [RUN] [METRIC…]", "Print the metrics of a run",
                 "Without names: the metrics of a run with their last, smallest and largest values. With names: the "
-                "series, a line per step.",
+                "series, a line per step. METRIC may be a pattern.",
                 kMetricsOptions, kMetricsExamples},
     CommandText{"plot", "[OPTION]… [RUN…] METRIC…", "Plot metrics",
                 "Plots metrics of one or several runs in the terminal, or into a picture.", kPlotOptions,

@@ -162,7 +162,11 @@ public:
             return std::move(found_);
         }
         if (command->name == "run") return as_command(at);
-        add_word(place_of(*command, places), current);
+        const std::string_view place = place_of(*command, places);
+        add_word(place, current);
+        // Words of two kinds stand side by side: `plot RUN… METRIC…`
+        if (place == "RUN" && command->arguments.find("METRIC") != std::string_view::npos) add_word("METRIC", current);
+        if (place == "METRIC" && command->arguments.find("RUN…") != std::string_view::npos) add_word("RUN", current);
         return std::move(found_);
     }
 
@@ -229,7 +233,7 @@ private:
         places.erase(dashes, places.end());
         if (places.empty() || (n >= places.size() && places.back().find("…") == std::string::npos)) return {};
         const std::string& place = places[std::min(n, places.size() - 1)];
-        for (std::string_view known : {"RUN", "TAG", "COMMAND", "bash|zsh|fish"})
+        for (std::string_view known : {"RUN", "TAG", "METRIC", "COMMAND", "bash|zsh|fish"})
             if (place.find(known) != std::string::npos) return known;
         return {};
     }
@@ -238,6 +242,7 @@ private:
         if (kind == "RUN") add(source_(Suggested::runs, begun, store_));
         if (kind == "TAG") add(source_(Suggested::tags, begun, store_));
         if (kind == "NAME" || kind == "PATTERN") add(source_(Suggested::names, begun, store_));
+        if (kind == "METRIC") add(source_(Suggested::metrics, begun, store_));
         if (kind == "GROUP") add(source_(Suggested::groups, begun, store_));
         if (kind == "STATUS") add(all_statuses());
         if (kind == "COMMAND") add(all_commands());

@@ -68,6 +68,15 @@ class Answers(Completion):
                 if not wanted:
                     self.assertEqual(words, [])
 
+    def test_metrics_stand_beside_runs(self):
+        line = '{"kind":"metric","step":1,"values":{"val/loss":1,"acc":2}}'
+        self.launch("sh", "-c", f"echo '{line}' > $POSTER_EVENTS_DIR/a.jsonl", options=["-n", "base"])
+        for typed in (["metrics", ""], ["plot", ""], ["plot", "base", ""], ["plot", "base", "acc", ""]):
+            with self.subTest(typed=typed):
+                found, _ = self.words(*typed)
+                self.assertLessEqual({"base", "last", "val/loss", "acc"}, set(found))
+        self.assertEqual(self.words("metrics", "base", "")[0], ["acc", "val/loss"])
+
     def test_another_store_is_asked(self):
         self.make_runs()
         words, _ = self.words("show", "--store", str(self.tmp / "none"), "")
