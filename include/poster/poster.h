@@ -1250,7 +1250,10 @@ POSTER_API void poster_log_metrics(size_t count, const char* const* names, const
 
 POSTER_API void poster_log_epoch_metrics(size_t count, const char* const* names, const double* values, long long step,
                                          double epoch) {
-    if (poster_impl_inside()) poster_impl_log_metrics(count, names, values, step, &epoch);
+    uint64_t bits;
+    memcpy(&bits, &epoch, sizeof bits); /* NaN and infinity are no epochs */
+    if (poster_impl_inside())
+        poster_impl_log_metrics(count, names, values, step, (bits >> 52 & 0x7FF) == 0x7FF ? NULL : &epoch);
 }
 
 POSTER_API void poster_log_message(const char* level, const char* text) {

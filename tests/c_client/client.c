@@ -42,6 +42,7 @@ static int everything(char** arguments) {
     poster_log_metrics(4, names, values, 10);
     poster_log_metrics(4, names, special, 1000000000000LL);
     poster_log_epoch_metrics(1, names, values, 11, 1.5);
+    poster_log_epoch_metrics(1, names, values, 12, zero / zero);
     poster_log_metrics(0, names, values, 10);
     poster_log_message("warning", "a message");
     poster_log_message(NULL, longer);

@@ -99,6 +99,7 @@ class CClient(PosterTest):
                 metric(dict(zip(names, [0.1, -0.0, 1e300, -12345678])), step=10),
                 metric(dict(zip(names, ["NaN", "Infinity", "-Infinity", 5e-324])), step=1000000000000),
                 metric({"loss": 0.1}, step=11, epoch=1.5),
+                metric({"loss": 0.1}, step=12),
                 message("warning", "a message"),
                 message("info", long),
                 message("info", "level"),

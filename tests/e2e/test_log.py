@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
+import time
 import zlib
 
-from harness import POSTER, PosterTest, json_lines, main, needs_root, poster_only
+from harness import HERE, POSTER, PosterTest, json_lines, main, needs_program, needs_root, poster_only
 
 SECRET = "sk-abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -325,6 +327,43 @@ class Log(PosterTest):
             mine = [event for event in events if f"loss.{i}" in event["values"]]
             self.assertEqual([event["step"] for event in mine], list(range(1, 51)))
         self.assertEqual(len(list((self.attempt_dir() / "events").iterdir())), 1)
+
+
+@poster_only
+class Languages(PosterTest):
+    """The examples of docs/languages.md, where their interpreters are there."""
+
+    def example(self, language):
+        page = (HERE.parent.parent / "docs" / "languages.md").read_text()
+        return re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[-1]
+
+    def check(self, *command):
+        self.assertEqual(self.launch(*command).returncode, 0)
+        (file,) = (self.attempt_dir() / "events").iterdir()
+        self.assertRegex(file.name, rf"^{re.escape(socket.gethostname())}\.\d+\.jsonl$")
+        (event,) = json_lines(file)
+        self.assertLess(abs(event.pop("time") - time.time()), 600)
+        self.assertEqual(event, {"kind": "metric", "step": 1, "values": {"loss": 0.3}})
+        done = subprocess.run(command, env=self.env, cwd=self.cwd, capture_output=True)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""), "outside a run")
+
+    def test_bash(self):
+        self.check("bash", "-euc", self.example("bash"))
+
+    @needs_program("rustc")
+    def test_rust(self):
+        (self.tmp / "main.rs").write_text(self.example("rust"))
+        env = {**os.environ, "HOME": os.environ.get("HOME", "/")}
+        subprocess.run(["rustc", "--edition", "2021", "-o", self.tmp / "main", self.tmp / "main.rs"], env=env, check=True)
+        self.check(self.tmp / "main")
+
+    @needs_program("Rscript")
+    def test_r(self):
+        self.check("Rscript", "-e", self.example("r"))
+
+    @needs_program("julia")
+    def test_julia(self):
+        self.check("julia", "-e", self.example("julia"))
 
 
 if __name__ == "__main__":
