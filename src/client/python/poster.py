@@ -984,59 +984,67 @@ def _redacted(name, value):
     return _without_shapes(value) if isinstance(value, str) else value
 
 
-def _word_lists():
-    def words(text):
-        return frozenset(text.split())
+_STRONG = (
+    "password passwords passwd passphrase passcode secret secrets credential credentials creds cred bearer cookie"
+    " cookies jwt authorization apikey apikeys accesskey privatekey secretkey sessionkey authkey authtoken accesstoken"
+    " apitoken sessiontoken pwd"
+)
+# Of one word in which nobody marked where the parts meet: PGPASSWORD, openaiapikey.
+_STRONG_ENDINGS = (
+    "password passwd passphrase apikey accesskey secretkey privatekey authtoken accesstoken apitoken authkey"
+    " sessionkey sessiontoken hftoken githubtoken bottoken clientsecret refreshtoken bearertoken"
+)
+# "api key", "access tokens": beyond doubt.
+_VOUCHING = (
+    "api access secret private auth oauth bearer refresh session signing encryption master deploy service client"
+    " consumer account license subscription ssh webhook security personal ci push registry github gitlab gh hf"
+    " huggingface openai anthropic wandb aws azure gcp google slack telegram discord vault npm pypi comet neptune"
+    " cohere gemini csrf"
+)
+_VOUCHING_PLURAL = "api access secret private auth oauth bearer refresh session"
+# A last word that says the value is about the secret, not the secret.
+_ABOUT = (
+    "file files filename path paths dir directory folder location name names method methods type types mode helper"
+    " provider policy length len size timeout ttl expiry expires expiration lifetime env var field column version"
+    " count min max required enabled enable disabled stdin prompt sock socket backend scheme strategy class plugin url"
+    " uri host hostname port realm domain server endpoint interval rotation cache store manager user username format"
+    " algorithm alg strength limit limits budget jar agent info dim dims index ring group"
+)
+_HARMLESS_NEAR = (
+    "max min num n total sort sorted cls pad padding eos bos mask masked sep unk unknown special per dim dims size"
+    " len length count counts ids index indices idx type types primary foreign monitor metric metrics group groupby"
+    " public pub order orderby dict column col field budget limit pos position image images img new vision visual"
+    " audio video prefix suffix class begin eot eod eom im decoder encoder byte bytes sub subword word char prompt"
+    " learnable distill distillation latent summary separator blank fim skip drop dropout keep patch src tgt forced"
+    " suppress ignore multi loss reward think thinking label labels join partition lookup merge compare cmp rng prng"
+    " seed heads embed embedding embeddings attn attention kv early checkpoint ckpt plot hot arrow press shortcut avg"
+    " mean std sum ratio rate levels steps ctx completion generated generate trainable fill"
+)
+# TEST_TOKEN and DATA_KEY are variables with secrets.
+_HARMLESS_IN_CONFIG = (
+    "test data config source target targets global local cache node object bucket item state instance register input"
+    " inputs output outputs text value values hash random single train val eval result head memory start end stop next"
+    " prev previous first last best param params row block step level x y dist score context feature features dataset"
+    " batch extra filter query"
+)
+_CARRIES_AUTH = "header headers string data code hash config json basic"
+_PASS_OWNERS = (
+    "db smtp mysql pg postgres redis mail email ftp ssh sudo http proxy root admin login key mongo docker imap ldap"
+    " user database rabbitmq vpn wifi"
+)
+_word_sets = {}
 
-    secret = _verdict
-    secret.strong = words(
-        "password passwords passwd passphrase passcode secret secrets credential credentials creds cred bearer cookie"
-        " cookies jwt authorization apikey apikeys accesskey privatekey secretkey sessionkey authkey authtoken"
-        " accesstoken apitoken sessiontoken pwd"
-    )
-    secret.endings = tuple(  # of one word in which nobody marked where the parts meet: PGPASSWORD, openaiapikey
-        "password passwd passphrase apikey accesskey secretkey privatekey authtoken accesstoken apitoken authkey"
-        " sessionkey sessiontoken hftoken githubtoken bottoken clientsecret refreshtoken bearertoken".split()
-    )
-    secret.vouching = words(  # "api key", "access tokens": beyond doubt
-        "api access secret private auth oauth bearer refresh session signing encryption master deploy service client"
-        " consumer account license subscription ssh webhook security personal ci push registry github gitlab gh hf"
-        " huggingface openai anthropic wandb aws azure gcp google slack telegram discord vault npm pypi comet neptune"
-        " cohere gemini csrf"
-    )
-    secret.vouching_plural = words("api access secret private auth oauth bearer refresh session")
-    secret.about = words(  # a last word that says the value is about the secret, not the secret
-        "file files filename path paths dir directory folder location name names method methods type types mode helper"
-        " provider policy length len size timeout ttl expiry expires expiration lifetime env var field column version"
-        " count min max required enabled enable disabled stdin prompt sock socket backend scheme strategy class plugin"
-        " url uri host hostname port realm domain server endpoint interval rotation cache store manager user username"
-        " format algorithm alg strength limit limits budget jar agent info dim dims index ring group"
-    )
-    secret.harmless_near = words(
-        "max min num n total sort sorted cls pad padding eos bos mask masked sep unk unknown special per dim dims size"
-        " len length count counts ids index indices idx type types primary foreign monitor metric metrics group groupby"
-        " public pub order orderby dict column col field budget limit pos position image images img new vision visual"
-        " audio video prefix suffix class begin eot eod eom im decoder encoder byte bytes sub subword word char prompt"
-        " learnable distill distillation latent summary separator blank fim skip drop dropout keep patch src tgt forced"
-        " suppress ignore multi loss reward think thinking label labels join partition lookup merge compare cmp rng"
-        " prng seed heads embed embedding embeddings attn attention kv early checkpoint ckpt plot hot arrow press"
-        " shortcut avg mean std sum ratio rate levels steps ctx completion generated generate trainable fill"
-    )
-    secret.harmless_in_config = words(  # TEST_TOKEN and DATA_KEY are variables with secrets
-        "test data config source target targets global local cache node object bucket item state instance register"
-        " input inputs output outputs text value values hash random single train val eval result head memory start end"
-        " stop next prev previous first last best param params row block step level x y dist score context feature"
-        " features dataset batch extra filter query"
-    )
-    secret.carries_auth = words("header headers string data code hash config json basic")
-    secret.pass_owners = words(
-        "db smtp mysql pg postgres redis mail email ftp ssh sudo http proxy root admin login key mongo docker imap ldap"
-        " user database rabbitmq vpn wifi"
-    )
-    return secret
+
+def _one_of(word, words):
+    """Whether it is one of those, which are separated by blanks."""
+    if words not in _word_sets:
+        _word_sets[words] = frozenset(words.split())
+    return word in _word_sets[words]
 
 
 class _Name:
+    """A name in words, as secret_names.cpp takes it apart."""
+
     def __init__(self, text):
         import re
 
@@ -1052,53 +1060,55 @@ class _Name:
         self.shouting = bool(re.search("[A-Z]", last)) and not re.search("[a-z]", last)  # like a variable
 
 
-def _verdict(text):
-    cache = _verdict.__dict__.setdefault("known", {})
-    if text not in cache:
-        if len(cache) >= _MOST_KEYS:
-            cache.clear()
-        cache[text] = _judge(text, _verdict if hasattr(_verdict, "pass_owners") else _word_lists())
-    return cache[text]
+_verdicts = {}
 
 
-def _judge(text, lists):
+def _verdict(name):
+    if name not in _verdicts:
+        if len(_verdicts) >= _MOST_KEYS:
+            _verdicts.clear()
+        _verdicts[name] = _judge(name)
+    return _verdicts[name]
+
+
+def _judge(text):
     name = _Name(text)
-    worst = max([_judge_word(name, at, text, lists) for at in range(len(name.words))] or [_HARMLESS])
-    if worst == _SECRET or not name.words or name.words[-1] in lists.about or text == "PWD":
+    worst = max([_judge_word(name, at, text) for at in range(len(name.words))] or [_HARMLESS])
+    if worst == _SECRET or not name.words or _one_of(name.words[-1], _ABOUT) or text == "PWD":
         return worst
-    if any(chunk in lists.strong or chunk.endswith(lists.endings) for chunk in name.chunks):
+    if any(_one_of(chunk, _STRONG) or chunk.endswith(tuple(_STRONG_ENDINGS.split())) for chunk in name.chunks):
         return _SECRET
     return worst
 
 
-def _judge_word(name, at, text, lists):
+def _judge_word(name, at, text):
     words, last = name.words, at + 1 == len(name.words)
     word, before = words[at], words[at - 1] if at > 0 else ""
-    about = not last and words[-1] in lists.about
-    if word in lists.strong:
+    about = not last and _one_of(words[-1], _ABOUT)
+    if _one_of(word, _STRONG):
         return _HARMLESS if about or (word == "pwd" and text in ("PWD", "OLDPWD")) else _SECRET
     if word in ("key", "keys", "token", "tokens"):
-        return _HARMLESS if about else _judge_key(name, at, lists)
+        return _HARMLESS if about else _judge_key(name, at)
     if word == "auth":
-        return _LIKELY if last else _SECRET if words[at + 1] in lists.carries_auth else _HARMLESS
+        return _LIKELY if last else _SECRET if _one_of(words[at + 1], _CARRIES_AUTH) else _HARMLESS
     if word == "pass":
         if not last:
             return _HARMLESS  # pass_rate
-        if before in lists.pass_owners:
+        if _one_of(before, _PASS_OWNERS):
             return _SECRET
         return _LIKELY if name.shouting or len(words) == 1 else _HARMLESS  # two_pass
-    return _SECRET if word == "pat" and before in lists.vouching else _HARMLESS
+    return _SECRET if word == "pat" and _one_of(before, _VOUCHING) else _HARMLESS
 
 
-def _judge_key(name, at, lists):
+def _judge_key(name, at):
     words, last, plural = name.words, at + 1 == len(name.words), name.words[at].endswith("s")
-    if at > 0 and words[at - 1] in (lists.vouching_plural if plural else lists.vouching):
+    if at > 0 and _one_of(words[at - 1], _VOUCHING_PLURAL if plural else _VOUCHING):
         counted = words[0] in ("max", "num", "n", "min") and name.parts[0] == name.parts[at]
         return _HARMLESS if counted else _SECRET
     if plural:
         return _HARMLESS
     for i, word in enumerate(words):
-        if i != at and (word in lists.harmless_near or (not name.shouting and word in lists.harmless_in_config)):
+        if i != at and (_one_of(word, _HARMLESS_NEAR) or (not name.shouting and _one_of(word, _HARMLESS_IN_CONFIG))):
             if name.parts[i] == name.parts[at] or (i + 1 == at and last):  # "sort.key"
                 return _HARMLESS
     # "token_mixer", "key_padding_mask", "KeyError", but also API_TOKEN_GITHUB.
@@ -1143,7 +1153,11 @@ _SHAPES = (
 )
 
 
+_patterns = None
+
+
 def _shapes():
+    """Patterns of keys, webhooks, private keys, and logins in URLs."""
     import re
 
     bodies = {"w": "[0-9A-Za-z_-]", "a": "[0-9A-Za-z]", "u": "[0-9A-Z]", ".": "[0-9A-Za-z_.-]"}
@@ -1163,11 +1177,11 @@ def _shapes():
 
 def _without_shapes(text):
     """Leaves out what is told to be secret by its looks: keys with a known prefix, private keys, logins of URLs."""
+    global _patterns
     if len(text) < 12:
         return text
-    if not hasattr(_without_shapes, "patterns"):
-        _without_shapes.patterns = _shapes()
-    key, webhook, pem, login = _without_shapes.patterns
+    _patterns = _patterns or _shapes()
+    key, webhook, pem, login = _patterns
     text = pem.sub(_REDACTED, text) if "-----BEGIN " in text else text
     text = login.sub("\\1:%s@" % _REDACTED, text) if "@" in text else text
     return webhook.sub("\\1" + _REDACTED, key.sub(_REDACTED, text))
