@@ -192,6 +192,11 @@ print(poster.save_file('out', name='out'))
         self.call("poster.save_file('.', name='project')", POSTER_STORE_DIR=str(store))
         self.assertEqual(sorted(os.listdir(self.files / "project")), ["program.py"])
 
+    def test_a_run_is_saved_into_itself_without_the_copies(self):
+        self.call("poster.save_file(poster.run_dir, 'run'); poster.save_file(poster.run_dir, 'run')")
+        found = sorted(str(path.relative_to(self.files)) for path in self.files.rglob("*") if path.is_dir())
+        self.assertEqual(found, ["run", "run/attempts", "run/attempts/1", "run/attempts/1/events"])
+
     def test_what_was_written_into_the_run_itself_is_not_copied(self):
         self.call("open(poster.files_dir + '/x', 'w').write('123'); print(poster.save_file(poster.files_dir + '/x'))")
         (line,) = self.lines("file")

@@ -119,15 +119,8 @@ _metric = _metric_of_step = ""  # templates of a line; made by _open, because th
 
 
 def _metric_line(fields, step, epoch):
-    where = ""
-    if step is not None:
-        number = _number(step)
-        if number is not None and number.endswith(".0"):
-            number = number[:-2]
-        if number is None or not number.lstrip("-").isdigit():
-            _complain("step", type(step), "a step is a whole number, not %s" % _described(step))
-        else:
-            where = ',"step":' + number
+    whole = _whole(step)
+    where = "" if whole is None else ',"step":' + whole
     if epoch is not None:
         number = _number(epoch)
         if number is None or number[0] == '"':
@@ -135,6 +128,19 @@ def _metric_line(fields, step, epoch):
         else:
             where += ',"epoch":' + number
     return '{"kind":"metric","time":%.6f%s%s,"values":{%s}}\n' % (_time(), where, _rank_field, fields)
+
+
+def _whole(step):
+    """The JSON text of a step; None where there is none, or what is given is none."""
+    if step is None:
+        return None
+    number = _number(step) or ""
+    if number.endswith(".0"):
+        number = number[:-2]
+    if number.lstrip("-").isdigit():
+        return number
+    _complain("step", type(step), "a step is a whole number, not %s" % _described(step))
+    return None
 
 
 def _new_key(name):
@@ -260,14 +266,9 @@ def log_image(name, image, step=None, caption=None, notify=False):
         what = str(error) if isinstance(error, _Unfit) else "%s: %s" % (type(error).__name__, error)
         _complain("log_image", (type(image), type(error)), "%r cannot be stored: %s" % (name, what), ValueError)
         return None
-    number = None if step is None else _number(step)
-    if number is not None and number.endswith(".0"):
-        number = number[:-2]
-    whole = number is not None and number.lstrip("-").isdigit()
-    if step is not None and not whole:
-        _complain("step", type(step), "a step is a whole number, not %s" % _described(step))
+    whole = _whole(step)
     try:
-        path = _store_image(name, number if whole else "image", kind, data)
+        path = _store_image(name, whole or "image", kind, data)
     except (OSError, ValueError) as error:
         _complain(
             "log_image", ("store", getattr(error, "errno", 0)), "%r cannot be stored: %s" % (name, error), OSError
@@ -275,7 +276,7 @@ def log_image(name, image, step=None, caption=None, notify=False):
         return None
     fields = ',"name":%s,"path":%s' % (_quote(name), _quote(_below_run(path)))
     if whole:
-        fields += ',"step":' + number
+        fields += ',"step":' + whole
     if caption is not None:
         fields += ',"caption":' + _quote(_text_of(caption))
     if size:
@@ -581,7 +582,8 @@ def _save_folder(source, target):
     _make_folders(os.path.dirname(target))
     draft, old = _draft_of(target), _draft_of(target)
     try:
-        facts = _copy_folder(source, draft, ())
+        around = (os.path.realpath(os.environ.get("POSTER_STORE_DIR", files_dir)), os.path.realpath(files_dir))
+        facts = _copy_folder(source, draft, around)  # a project without its store, a run without the copies in it
         if os.path.lexists(target):
             os.rename(target, old)
         os.rename(draft, target)
@@ -593,18 +595,17 @@ def _save_folder(source, target):
     return facts
 
 
-def _copy_folder(source, target, above):
-    """Copies what links lead to rather than the links; leaves out pipes, devices, and the store itself. (files, bytes)"""
+def _copy_folder(source, target, without):
+    """Copies what links lead to rather than the links; leaves out pipes, devices, and these folders. (files, bytes)"""
     real = os.path.realpath(source)
-    store = os.environ.get("POSTER_STORE_DIR")
-    if real in above or (store and real == os.path.realpath(store)):
+    if real in without:
         return 0, 0
     os.mkdir(target, 0o700)
     count = size = 0
     for entry in os.scandir(source):
         inner = os.path.join(target, entry.name)
         if entry.is_dir():
-            files, length = _copy_folder(entry.path, inner, above + (real,))
+            files, length = _copy_folder(entry.path, inner, without + (real,))
         elif entry.is_file():
             files, length = 1, _copy(entry.path, inner)
         else:
