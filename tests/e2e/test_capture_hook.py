@@ -309,6 +309,128 @@ class Situations(HookTest):
         return log.read_bytes() if log.exists() else b""
 
 
+# What is run, its words, and what each event says: command, values, given.
+VARIANTS = [
+    (
+        "a chain of click commands",
+        "import click\n@click.group(chain=True)\n@click.option('--seed', default=1)\ndef main(seed): pass\n"
+        "@main.command()\n@click.option('--n', default=2)\ndef one(n): pass\n"
+        "@main.command()\n@click.argument('x')\ndef two(x): pass\nmain()",
+        ["one", "--n", "3", "two", "y", "one"],
+        [
+            ("app.py", {"seed": 1}, []),
+            ("app.py one", {"n": 3}, ["n"]),
+            ("app.py two", {"x": "y"}, ["x"]),
+            ("app.py one", {"n": 2}, []),
+        ],
+    ),
+    (
+        "a command that another command invokes",
+        "import click\n@click.command()\n@click.option('--n', default=2)\ndef inner(n): pass\n"
+        "@click.command()\n@click.option('--n', default=1)\n@click.pass_context\n"
+        "def main(context, n): context.invoke(inner, n=9)\nmain()",
+        ["--n", "3"],
+        [("app.py", {"n": 3}, ["n"])],
+    ),
+    (
+        "click under its own test runner",
+        "import click, click.testing\n@click.command()\n@click.option('--n', default=2)\ndef main(n): pass\n"
+        "click.testing.CliRunner().invoke(main, ['--n', '7'])",
+        ["--n", "3"],
+        [],
+    ),
+    (
+        "one function of typer's",
+        "import typer\ndef main(n: int = 1, verbose: bool = False): pass\ntyper.run(main)",
+        ["--verbose"],
+        [("app.py", {"n": 1, "verbose": True}, ["verbose"])],
+    ),
+    (
+        "absl's flags without its app",
+        "import sys\nfrom absl import flags\nflags.DEFINE_integer('n', 1, 'n')\nprint(flags.FLAGS(sys.argv))",
+        ["--n=2", "rest"],
+        [("app.py", {"n": 2}, ["n"])],
+    ),
+    (
+        "a function of tyro's",
+        "import tyro\ndef main(lr: float, n: int = 1) -> None: print(lr)\ntyro.cli(main)",
+        ["--lr", "0.5"],
+        [("app.py", {"lr": 0.5, "n": 1}, ["lr"])],
+    ),
+    (
+        "tyro with words of its own",
+        "import tyro\ndef main(lr: float, n: int = 1) -> None: print(lr)\ntyro.cli(main, args=['--lr', '3'])",
+        ["--lr", "0.5"],
+        [],
+    ),
+    (
+        "one function of Fire's, with its own flags",
+        "import fire\ndef main(a, *rest, b=2, **more): return a\nfire.Fire(main)",
+        ["1", "2", "3", "--c=[1]", "--", "--separator=X"],
+        [("app.py main", {"a": 1, "rest": [2, 3], "b": 2, "c": [1]}, ["a", "c", "rest"])],
+    ),
+    (
+        "Fire with a chain of calls",
+        "import fire\nclass Sum:\n    def __init__(self, start=0): self.n = start\n"
+        "    def add(self, n): self.n += n; return self\nfire.Fire(Sum)",
+        ["add", "1", "add", "2", "n", "--start=5"],
+        [
+            ("app.py Sum", {"start": 5}, ["start"]),
+            ("app.py Sum.add", {"n": 1}, ["n"]),
+            ("app.py Sum.add", {"n": 2}, ["n"]),
+        ],
+    ),
+    (
+        "Fire with a command of its own",
+        "import fire\ndef main(a): return a\nfire.Fire(main, command='7')",
+        ["1"],
+        [],
+    ),
+    (
+        "simple-parsing's parse",
+        "import simple_parsing\nfrom dataclasses import dataclass\n@dataclass\nclass C:\n    lr: float = 0.1\n"
+        "print(simple_parsing.parse(C))",
+        ["--lr", "2"],
+        [("app.py", {"config": {"lr": 2.0}}, ["config.lr"])],
+    ),
+    (
+        "jsonargparse's command line of functions",
+        "from jsonargparse import CLI\ndef train(lr: float = 0.1): pass\ndef test(path: str): pass\nCLI([train, test])",
+        ["train", "--lr", "2"],
+        [
+            (
+                "app.py train",
+                {"config": None, "subcommand": "train", "train": {"config": None, "lr": 2.0}},
+                ["subcommand", "train.lr"],
+            )
+        ],
+    ),
+    (
+        "argparse inside Fire",
+        "import argparse, fire\np = argparse.ArgumentParser()\np.add_argument('--n', type=int)\n"
+        "def main(**more): p.parse_args()\nfire.Fire(main)",
+        ["--n", "2"],
+        [("app.py main", {"n": 2}, ["n"]), ("app.py", {"n": 2}, ["n"])],
+    ),
+]
+
+
+@poster_only
+@needs_venv
+class Variants(HookTest):
+    def test_variants_of_the_frameworks_are_captured_as_they_were_called(self):
+        for name, code, words, expected in VARIANTS:
+            with self.subTest(name):
+                self.fresh_store()
+                (self.cwd / "app.py").write_text(code + "\n")
+                command = [VENV_PYTHON, "app.py", *words]
+                bare, watched = self.bare(*command), self.launch(*command)
+                self.assert_same(bare, watched, name)
+                self.assertEqual(bare.returncode, 0, bare.stderr)
+                found = [(event["command"], event["values"], event["given"]) for event in self.events()]
+                self.assertEqual(found, expected)
+
+
 class Processes(HookTest):
     """Which process is the program: no framework is needed for that."""
 

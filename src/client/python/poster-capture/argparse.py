@@ -86,7 +86,7 @@ def report(capture, framework, parser, values, remaining):
 def given_by(parser, words, values):
     """What the words set, as name → default, and the subcommands among them."""
     given, commands, skip = {}, [], 0
-    subparsers = [action for action in parser._actions if type(action).__name__ == "_SubParsersAction"]
+    subparsers = [action for action in parser._actions if is_subparsers(action)]
     for at, word in enumerate(words):
         if word == "--":
             break
@@ -108,6 +108,10 @@ def given_by(parser, words, values):
             if action.nargs not in ("?", "*") or values[action.dest] is not action.default:
                 given[action.dest] = action.default
     return given, commands
+
+
+def is_subparsers(action):
+    return any(kind.__name__ == "_SubParsersAction" for kind in type(action).__mro__)
 
 
 def _arguments(action):

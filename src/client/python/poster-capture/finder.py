@@ -8,6 +8,7 @@ from time import time
 WATCHED = {
     "argparse": "argparse",
     "jsonargparse._core": "jsonargparse",
+    "jsonargparse.core": "jsonargparse",
     "simple_parsing.parsing": "simple_parsing",
     "click.core": "click",
     "typer._click.core": "click",
