@@ -312,13 +312,6 @@ void put_titles(Grid& grid, const std::vector<Series>& series, bool epochs, bool
     }
 }
 
-void append_short(std::string& out, double value) {
-    if (std::isnan(value))
-        out += "nan";
-    else
-        fmt::format_to(std::back_inserter(out), "{:.6g}", value);
-}
-
 void print_rows_table(const MetricRows& rows, const std::vector<Series>& series, const std::vector<std::size_t>& shown,
                       const Terminal& terminal) {
     bool epochs = false, timed = false;

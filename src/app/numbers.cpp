@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,8 @@ namespace poster {
 namespace {
 
 constexpr std::size_t kLongest = 32; // of a number as text
+constexpr int kDigits = 6, kMostDecimals = 9;
+constexpr double kPowers[] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
 
 template <typename Number>
 void append_chars(std::string& out, Number value) {
@@ -63,8 +66,35 @@ void append_json(std::string& out, std::string_view text) {
         out += nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// What {:.6g} gives, several times as fast for the usual sizes.
+void append_short(std::string& out, double value) {
+    const double size = std::abs(value);
+    if (!(size >= 1e-4 && size < 1e5)) {
+        if (std::isnan(value))
+            out += "nan";
+        else
+            fmt::format_to(std::back_inserter(out), "{:.6g}", value);
+        return;
+    }
+    int decimals = kDigits - 1; // behind the point, of a number from 1 to below 10
+    for (double bound = 10; size >= bound; bound *= 10) --decimals;
+    for (double bound = 1; size < bound && decimals < kMostDecimals; bound /= 10) ++decimals;
+    auto whole = std::int64_t(std::llround(size * kPowers[decimals]));
+    for (; decimals > 0 && whole % 10 == 0; whole /= 10) --decimals;
+    const std::int64_t power = std::int64_t(kPowers[decimals]);
+    if (value < 0) out += '-';
+    append_chars(out, whole / power);
+    if (decimals == 0) return;
+    out += '.';
+    const std::size_t point = out.size();
+    append_chars(out, whole % power);
+    out.insert(point, std::size_t(decimals) - (out.size() - point), '0');
+}
+
 std::string short_number(double value) {
-    return std::isnan(value) ? "nan" : fmt::format("{:.6g}", value);
+    std::string text;
+    append_short(text, value);
+    return text;
 }
 
 } // namespace poster

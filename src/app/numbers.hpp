@@ -12,6 +12,7 @@ void append_number(std::string& out, double value);        // as short as reads 
 void append_json_number(std::string& out, double value);   // the same; "NaN", "Infinity" and "-Infinity" as strings
 void append_csv(std::string& out, std::string_view text);  // quoted where it must be
 void append_json(std::string& out, std::string_view text); // quoted; invalid UTF-8 is replaced
-std::string short_number(double value);                    // for people: six digits
+void append_short(std::string& out, double value);         // for people: six digits
+std::string short_number(double value);
 
 } // namespace poster

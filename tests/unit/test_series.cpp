@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include <event_files.hpp>
 #include <files.hpp>
@@ -178,6 +179,19 @@ TEST_CASE("numbers and texts are written as CSV and JSON want them") {
     std::string csv;
     append_csv(csv, text);
     CHECK(csv == quoted);
+}
+
+TEST_CASE("numbers for people have six digits") {
+    std::string text;
+    for (double value : {0.1, 3.0, 0.0, -2.5, 0.123456789, 0.000123456789, 99999.96, 99999.94, 123456.7, 1e-5,
+                         12.0000001, 9.9999996, 0.99999996, 0.00099999996, 1764075000.5}) {
+        CHECK(short_number(value) == fmt::format("{:.6g}", value));
+        CHECK(short_number(-value) == fmt::format("{:.6g}", -value));
+    }
+    for (double value = 1.0001e-4; value < 2e5; value *= 1.0137)
+        CHECK(short_number(value) == fmt::format("{:.6g}", value));
+    CHECK(short_number(std::nan("")) == "nan");
+    CHECK(short_number(-HUGE_VAL) == "-inf");
 }
 
 TEST_CASE("a file takes its name when it is complete") {
