@@ -569,6 +569,20 @@ class HydraDetails(HookTest):
         self.assertEqual(events["job_start"]["values"], {"a": 1, "b": 1, "password": "<redacted>", "c": "d e"})
         self.assertNotIn("hunter2", "".join(map(str, events.values())))
 
+    def test_the_folders_of_a_sweep_are_told_from_wherever_its_jobs_are(self):
+        words = ["-m", "a=1,2", "hydra.job.chdir=true", "hydra.sweep.dir=all", "hydra.sweep.subdir=${hydra.job.num}"]
+        self.run_app({"a": 0}, *words)
+        events = self.events()
+        self.assertEqual({event["sweep_dir"] for event in events}, {str(self.cwd / "all")})
+        jobs = [(event["job"], event["output_dir"]) for event in events if event["phase"] == "job_start"]
+        self.assertEqual(jobs, [(number, str(self.cwd / "all" / str(number))) for number in (0, 1)])
+
+    def test_a_sitecustomize_in_front_of_posters_leaves_hydra_captured(self):
+        (self.cwd / "lib").mkdir()
+        (self.cwd / "lib" / "sitecustomize.py").write_text("print('mine')\n")
+        self.env["PYTHONPATH"] = str(self.cwd / "lib")
+        self.assertEqual(set(self.run_app({"a": 1})), {"run_start", "job_start", "job_end", "run_end"})
+
     def test_an_own_environment_of_hydra_does_not_turn_it_off(self):
         (self.cwd / "conf" / "hydra" / "env").mkdir(parents=True)
         (self.cwd / "conf" / "hydra" / "env" / "mine.yaml").write_text("")

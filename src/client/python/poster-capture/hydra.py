@@ -69,9 +69,10 @@ class _Told(object):
     def _report(self, phase, config, frame, brief=False, **more):
         mode = self.mode or mode_of(config)
         fields = {"phase": phase, "mode": mode, "job": select(config, "hydra.job.num") or 0}
-        fields["output_dir"] = select(config, "hydra.runtime.output_dir")
+        fields["output_dir"] = select(config, "hydra.runtime.output_dir")  # from Hydra 1.2 on
         if mode == "MULTIRUN":
-            fields["sweep_dir"] = os.path.abspath(select(config, "hydra.sweep.dir"))
+            start = select(config, "hydra.runtime.cwd") or ""  # a job may be elsewhere
+            fields["sweep_dir"] = os.path.join(start, select(config, "hydra.sweep.dir") or "")
         values = {}
         if not brief:
             raw = container(config, False)
