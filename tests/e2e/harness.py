@@ -395,12 +395,12 @@ class PosterTest(unittest.TestCase):
         where = ("--store", str(self.store)) if store else ()
         for stream in ("stdout", "stderr"):
             popen.setdefault(stream, subprocess.PIPE)
+        popen.setdefault("stdin", subprocess.DEVNULL)
         done = subprocess.run(
             [program or POSTER, *head, *where, *map(str, rest)],
             env=env if env is not None else self.env,
             cwd=cwd or self.cwd,
             timeout=timeout or 4 * PATIENCE,
-            stdin=subprocess.DEVNULL,
             start_new_session=True,
             **popen,
         )
