@@ -144,6 +144,7 @@ Figure figure_of(const Reading& reading, const std::vector<RunSeries>& series, c
     figure.x_label = arguments.axis == "relative" ? "time since the start" : arguments.axis;
     figure.x_axis = arguments.axis == "time"       ? Axis::clock
                     : arguments.axis == "relative" ? Axis::duration
+                    : arguments.axis == "step"     ? Axis::whole
                                                    : Axis::number;
     figure.logarithmic = arguments.logarithmic;
     return figure;

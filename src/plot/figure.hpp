@@ -7,7 +7,12 @@
 
 namespace poster {
 
-enum class Axis { number, clock, duration }; // clock: seconds since 1970; duration: seconds
+enum class Axis {
+    number,
+    whole,
+    clock,
+    duration
+}; // whole: numbers, marked at whole ones; clock: seconds since 1970; duration: seconds
 
 struct Curve {
     std::string label;

@@ -96,8 +96,8 @@ double least_step(Range range, std::size_t most) {
 
 } // namespace
 
-std::vector<Tick> number_ticks(Range range, std::size_t most) {
-    const double step = round_step(least_step(range, most));
+std::vector<Tick> number_ticks(Range range, std::size_t most, double least) {
+    const double step = round_step(std::max(least, least_step(range, most)));
     const double largest = std::max(std::abs(range.low), std::abs(range.high));
     std::vector<Tick> ticks;
     for (double at : multiples(range, step)) ticks.push_back({at, number_label(at, step, largest)});
@@ -157,6 +157,7 @@ std::vector<Tick> clock_ticks(Range range, std::size_t most) {
 std::vector<Tick> ticks_of(Axis axis, Range range, std::size_t most) {
     switch (axis) {
     case Axis::number: return number_ticks(range, most);
+    case Axis::whole: return number_ticks(range, most, 1);
     case Axis::duration: return duration_ticks(range, most);
     case Axis::clock: return clock_ticks(range, most);
     }

@@ -13,8 +13,8 @@ struct Tick {
     std::string label;
 };
 
-// At most about `most` marks at round numbers within the range.
-std::vector<Tick> number_ticks(Range range, std::size_t most);
+// At most about `most` marks at round numbers within the range, `least` or more apart.
+std::vector<Tick> number_ticks(Range range, std::size_t most, double least = 0);
 // The range holds logarithms to the base 10.
 std::vector<Tick> logarithmic_ticks(Range range, std::size_t most);
 // Seconds, marked at round minutes, hours …: "30s", "5m", "1h30m".

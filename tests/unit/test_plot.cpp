@@ -86,6 +86,12 @@ TEST_CASE("an axis is marked at round numbers, all written alike") {
     CHECK(labels_of(number_ticks({low, high}, most)) == labels);
 }
 
+TEST_CASE("an axis of steps is marked at whole numbers") {
+    CHECK(labels_of(ticks_of(Axis::whole, {1, 4}, 6)) == "1 2 3 4");
+    CHECK(labels_of(ticks_of(Axis::whole, {0, 100}, 5)) == "0 20 40 60 80 100");
+    CHECK(labels_of(ticks_of(Axis::whole, {0.5, 1.5}, 5)) == "1");
+}
+
 TEST_CASE("a logarithmic axis is marked at powers of ten, or finer where there are few") {
     auto [low, high, labels] = GENERATE(table<double, double, std::string>({
         {1e-3, 1e2, "0.001 0.01 0.1 1 10 100"},
