@@ -15,6 +15,11 @@
 #ifndef POSTER_POSTER_H
 #define POSTER_POSTER_H
 
+/* A program's choice of warnings is about its own code. */
+#if defined(__GNUC__) && !defined(POSTER_WARNINGS)
+#pragma GCC system_header
+#endif
+
 /* With -std=c99 the POSIX functions are declared on demand only. */
 #if defined(__STRICT_ANSI__) && !defined(__cplusplus) && !defined(_POSIX_C_SOURCE) && !defined(_XOPEN_SOURCE) &&       \
     !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE)
@@ -377,15 +382,17 @@ static inline void poster_impl_new_locks(void) {
 
 /* ---- fork and the end */
 
+/* daemon() and its like end the parent by _exit(). */
 static inline void poster_impl_before_fork(void) {
     POSTER_IMPL->locked_to_fork = poster_impl_lock();
+    if (POSTER_IMPL->locked_to_fork) poster_impl_write_buffer(poster_impl_now());
 }
 
 static inline void poster_impl_after_fork_in_parent(void) {
     if (POSTER_IMPL->locked_to_fork) poster_impl_unlock();
 }
 
-/* A file of its own; what is buffered is the parent's to write. */
+/* A file of its own. */
 static inline void poster_impl_after_fork_in_child(void) {
     struct poster_impl_state* state = POSTER_IMPL;
     struct stat facts;

@@ -146,6 +146,15 @@ static int fork_while_logging(char** arguments) {
     return 0;
 }
 
+/* As daemon() does it. */
+static int go_on_in_a_child(char** arguments) {
+    (void)arguments;
+    log_many("main", 10);
+    if (fork() > 0) _exit(0);
+    log_many("child", 10);
+    return 0;
+}
+
 static int cancel(char** arguments) {
     static char name[] = "cancelled";
     (void)arguments;
@@ -290,6 +299,7 @@ static const struct {
     {"wrong", wrong},
     {"threads", threads},
     {"fork", fork_while_logging},
+    {"daemon", go_on_in_a_child},
     {"cancel", cancel},
     {"handlers", handlers},
     {"exit_in_handler", exit_in_signal_handler},

@@ -27,7 +27,7 @@ from test_log import png
 
 SOURCES = HERE.parent / "c_client"
 INCLUDE = HERE.parent.parent / "include"
-STRICT = ["-Wall", "-Wextra", "-Wshadow", "-Werror", "-pedantic"]
+STRICT = ["-DPOSTER_WARNINGS", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pedantic"]
 CLANG = next((name for name in ("clang", "clang-19", "clang-18", "clang-16", "clang-14") if shutil.which(name)), None)
 LOSS_MS = 200  # what SIGKILL may take is younger than that
 
@@ -183,6 +183,11 @@ class CClient(PosterTest):
                 with self.subTest(compiler=compiler, source=source, flags=flags):
                     compile_c(self.programs / "object.o", source, compiler=compiler, flags=[*flags, "-c"])
 
+    def test_warnings_that_a_user_chooses_are_not_about_it(self):
+        flags = ["-std=c++11", "-Wold-style-cast", "-Wuseless-cast", "-Wconversion", "-Wzero-as-null-pointer-constant"]
+        command = ["c++", *flags, "-Werror", "-I", str(INCLUDE), "-c", str(SOURCES / "wrappers.cpp"), "-o", "/dev/null"]
+        subprocess.run(command, check=True)
+
     def test_the_cxx_interface_logs_the_same(self):
         compile_c(self.programs / "second.o", "second.c", flags=["-c"])
         program = self.programs / "wrappers"
@@ -279,6 +284,11 @@ class CClient(PosterTest):
                 self.assertEqual(self.steps("parent", events), list(range(100)))
                 self.assertEqual(self.steps("thread", events), list(range(20000)))
         self.assertEqual(counts, {"parent": 1, "child": 50})
+
+    def test_a_program_that_goes_on_in_a_child_loses_nothing(self):
+        self.run_client("daemon")
+        wait_until(lambda: sum(read_bytes(file).count(b"\n") for file in self.files()) == 20, what="twenty lines")
+        self.assertEqual((self.steps("main"), self.steps("child")), (list(range(10)), list(range(10))))
 
     def test_threads_may_be_cancelled(self):
         self.run_client("cancel")
