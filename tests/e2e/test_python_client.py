@@ -64,8 +64,9 @@ class Metrics(ClientTest):
             "fractions.Fraction(1, 4)": 0.25,
             "Float(0.5)": 0.5,
             "Index()": 7,
+            "types.SimpleNamespace(numpy=lambda: types.SimpleNamespace(item=lambda: 0.25))": 0.25,
         }
-        imports = """import decimal, fractions
+        imports = """import decimal, fractions, types
 class Float(float):
     def __repr__(self): return 'Float'
 class Index:

@@ -156,6 +156,8 @@ def _number(value):
     """The JSON text of a number of whatever library; None where it is none, or several."""
     try:
         if not isinstance(value, (int, float)):
+            if not hasattr(value, "item") and hasattr(value, "numpy"):  # of TensorFlow
+                value = value.numpy()
             item = getattr(value, "item", None)
             if callable(item):  # a scalar or an array of one element; of more it raises
                 value = item()
@@ -887,6 +889,8 @@ def _plain(value):
         return {field: getattr(value, field, None) for field in value.__dataclass_fields__}
     if hasattr(value, "keys") and hasattr(value, "__getitem__"):
         return dict(_items(value))
+    if hasattr(value, "numpy") and not hasattr(value, "tolist"):
+        value = value.numpy()
     if hasattr(value, "tolist") and hasattr(value, "shape"):
         count = 1
         for length in value.shape:
