@@ -206,7 +206,6 @@ for name, example, framework, generate in FRAMEWORKS:
 del test_name
 
 
-
 # Put in front of a copy of an example: what it does when it would print.
 ENDING = """
 import builtins, os, sys, time

@@ -1,7 +1,7 @@
 """argparse: what parse_args and parse_known_args came to.
 
-No function of argparse is replaced. Its module gets a `hasattr` of its own, which parse_known_args calls with its first
-default and once more when all is parsed, to see whether words were left over. So nothing of ours is on the stack while
+No function of argparse is replaced. Its module gets a `hasattr` of its own, which parse_known_args calls with the
+defaults and once more when all is parsed, to see whether words were left over. So nothing of ours is on the stack while
 a type or an action of the program runs, and no traceback, signature or pickle shows it.
 """
 
@@ -12,12 +12,15 @@ ENTRIES = PARSING + ("parse_args", "parse_intermixed_args", "parse_known_intermi
 # Frameworks with an argparse of their own beside what they are asked to parse, or with a file of their own here.
 NOT_THE_PROGRAM = ("hydra", "fire", "tyro", "jsonargparse", "simple_parsing")
 
+_UNKNOWN = object()  # the words of a parser that has no argument
+
 
 def install(module, capture):
     if not hasattr(module, "_UNRECOGNIZED_ARGS_ATTR"):
         return  # somebody's own module of that name
     watch = _Watch(module, capture)
     left_over = module._UNRECOGNIZED_ARGS_ATTR
+
     def hasattr_(value, name):
         frame = sys._getframe(1)
         if frame.f_code.co_name in PARSING:
@@ -37,8 +40,8 @@ class _Watch(object):
     def look(self, frame, namespace, done):
         try:
             if done:
-                self._parsed(frame, namespace, self.given_words.pop(id(namespace), None))
-            elif id(namespace) not in self.given_words:
+                self._parsed(frame, namespace, self.given_words.pop(id(namespace), _UNKNOWN))
+            else:
                 if len(self.given_words) > 100:  # of parses that failed
                     self.given_words.clear()
                 self.given_words[id(namespace)] = list(frame.f_locals["args"])
@@ -46,33 +49,35 @@ class _Watch(object):
             pass
 
     def _parsed(self, frame, namespace, words):
-        entry = self._entry(frame, frame.f_locals["self"])
-        if entry is None:
-            return
-        if entry.f_code.co_name not in PARSING:
-            words = entry.f_locals["args"]
-        if not self.capture.is_of_argv(words):
+        parser = frame.f_locals["self"]
+        entries = self._entries(frame, parser)
+        # parse_known_args has lost what it was given; a class of the program's may have added to it on the way down.
+        given = [words] + [entry.f_locals.get("args") for entry in entries if entry.f_code.co_name not in PARSING]
+        if not entries or not any(self.capture.is_of_argv(words) for words in given if words is not _UNKNOWN):
             return
         remaining = list(frame.f_locals["args"]) + getattr(namespace, self.module._UNRECOGNIZED_ARGS_ATTR, [])
-        if remaining and entry.f_code.co_name in ("parse_args", "parse_intermixed_args"):
+        ends = ("parse_args", "parse_intermixed_args")
+        if remaining and any(e.f_code.co_name in ends and e.f_globals is vars(self.module) for e in entries):
             return  # "unrecognized arguments": the program ends here
-        report(self.capture, "argparse", frame.f_locals["self"], vars(namespace), remaining)
+        report(self.capture, "argparse", parser, vars(namespace), remaining)
 
-    def _entry(self, frame, parser):
-        """The outermost frame of this parse; None where another parser asked for it, or a framework of another file."""
-        entry, callers, passed = None, [], 0
+    def _entries(self, frame, parser):
+        """The frames of this parse; none where another parser asked for it, or a framework of another file."""
+        entries, callers, passed = [], [], 0
         while frame is not None:
-            if frame.f_globals is vars(self.module):
-                if frame.f_code.co_name in ENTRIES:
-                    if frame.f_locals.get("self") is not parser:
-                        return None
-                    entry, passed = frame, len(callers)
-            else:
+            is_ours = frame.f_globals is vars(self.module)
+            if frame.f_code.co_name in ENTRIES and (is_ours or "self" in frame.f_code.co_varnames):
+                if frame.f_locals.get("self") is parser:
+                    entries.append(frame)
+                    passed = len(callers) + (not is_ours)
+                elif is_ours:
+                    return []
+            if not is_ours:
                 callers.append(frame.f_globals.get("__name__") or "")
             frame = frame.f_back
-        # Those below the entry, and the one that called it.
+        # Those on the way, and the one that called it.
         packages = [name.partition(".")[0] for name in callers[: passed + 1]]
-        return None if any(package in NOT_THE_PROGRAM for package in packages) else entry
+        return [] if any(package in NOT_THE_PROGRAM for package in packages) else entries
 
 
 def report(capture, framework, parser, values, remaining):
