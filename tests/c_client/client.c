@@ -198,6 +198,7 @@ static int handlers(char** arguments) {
 }
 
 static int exit_in_signal_handler(char** arguments) {
+    log_many("main", 1);
     alarm_after(exit_in_handler, atol(arguments[0]), 0);
     for (;;) log_many("main", 1000);
     return 0;
