@@ -5,7 +5,8 @@
     poster ls --store /tmp/big/.poster
 
 Each run has run.json (with an environment and a list of packages), attempts/1/attempt.json and a line in the feed, as
-docs/run-directory.md describes them. The last ten are said to run on another host: they count as alive.
+docs/run-directory.md describes them. The last ten are said to run on another host: they count as alive. --values gives
+each run a config, metrics and a summary, in its files and in the feed: for timing `poster ls --where`.
 """
 
 import argparse
@@ -105,6 +106,24 @@ def make_attempt(dice, time, host, running):
     return attempt
 
 
+def make_values(dice, run):
+    """Config, summary and metrics of a run, and the same flat, as the feed has them."""
+    config = {"model": run["argv"][3], "lr": dice.choice([0.1, 0.01, 0.003]), "seed": dice.randrange(10)}
+    config |= {f"option_{i}": dice.choice([i, i / 7, f"word_{i}", bool(i % 2)]) for i in range(15)}
+    config["optimizer"] = {"name": "adam", "weight_decay": dice.random() / 100}
+    run["config"] = {"source": "argparse", "rung": "hook", "values": config}
+    run["summary"] = {"best_acc": round(dice.random(), 4)}
+    metrics = {}
+    for name in ("loss", "acc", "val/loss", "val/acc", "lr"):
+        low, high = sorted((round(dice.random(), 6), round(dice.random() * 3, 6)))
+        metrics[name] = {"last": low, "last_step": 1000, "last_time": 1764075000.5, "count": 1000}
+        metrics[name] |= {"min": low, "min_step": 1000, "max": high, "max_step": 1}
+    flat = {f"config.{key}": value for key, value in config.items() if key != "optimizer"}
+    flat |= {f"config.optimizer.{key}": value for key, value in config["optimizer"].items()}
+    flat |= {f"metrics.{name}.{part}": m[part] for name, m in metrics.items() for part in ("last", "min", "max", "count")}
+    return metrics, flat | {"summary.best_acc": run["summary"]["best_acc"]}
+
+
 def write(path, text):
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -117,6 +136,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", type=int)
     parser.add_argument("store")
+    parser.add_argument("--values", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     dice = random.Random(options.seed)
@@ -146,10 +166,17 @@ def main():
             os.mkdir(folder, 0o700)
             os.mkdir(folder + "/attempts", 0o700)
             os.mkdir(folder + "/attempts/1", 0o700)
+            values = None
+            if options.values:
+                metrics, values = make_values(dice, run)
+                write(folder + "/attempts/1/metrics.json", json.dumps(metrics) + "\n")
             write(folder + "/run.json", json.dumps(run, indent=2) + "\n")
             write(folder + "/attempts/1/attempt.json", json.dumps(attempt, indent=2) + "\n")
             line = {key: run[key] for key in FEED_KEYS} | {key: attempt.get(key) for key in ATTEMPT_KEYS}
             feed.write(json.dumps(line, separators=(",", ":")) + "\n")
+            if values and not running:
+                line = {"id": run["id"], "attempt": 1, "values": values}
+                feed.write(json.dumps(line, separators=(",", ":")) + "\n")
             if running:
                 write(os.path.join(store, "active", run["id"]), "")
 

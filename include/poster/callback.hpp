@@ -39,8 +39,12 @@ public:
     // May rewrite argv, environment and cwd; the spec is sealed afterwards. On an object of its own.
     virtual void on_prepare(RunSpec&) {}
     virtual void on_start(const Run&) {}
-    virtual void on_step(const Step&) {}
+    // What is logged: each event, then those of the last moment together. A callback that is made anew, since the host
+    // or a hook of it was given up, is handed all of the attempt's events again.
     virtual void on_event(const Event&) {}
+    virtual void on_step(const Step&) {}
+    // Which kinds of events it is called for: passing over a metric costs a tenth of handing it on.
+    virtual bool wants(std::string_view /*kind*/) const { return true; }
     // Called every interval() while the child runs; zero: never.
     virtual void on_tick(const Run&) {}
     virtual Milliseconds interval() const { return Milliseconds{0}; }

@@ -2,6 +2,7 @@
 // What the child or poster appended to the event log (docs/events.md).
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,9 @@ namespace poster {
 class Event {
 public:
     Event(std::string_view line, std::string_view writer);
+
+    // Of a line that begins as docs/events.md asks; nullopt: only the parsed line tells.
+    static std::optional<std::string_view> kind_at_front(std::string_view line);
 
     std::string_view kind() const { return kind_; } // metric, message, image, file, config, capture, summary, notify …
     std::string_view writer() const { return writer_; } // the file it stands in, without its ending: HOST.PID

@@ -77,6 +77,8 @@ struct ListArguments {
     std::vector<std::string> statuses, tags;
     std::string name, group;
     std::optional<std::string> since, store; // since: a duration ("2d") or a date
+    std::string where, sort;                 // an expression; KEY, -KEY, KEY:asc or KEY:desc
+    std::string columns;                     // names with commas between them; "+" before the first: beside the usual
     std::optional<std::size_t> limit;        // default: 50 in a table, all with --json
     bool json = false, all_stores = false;
 };

@@ -9,6 +9,7 @@
 #include <code_state.hpp>
 #include <files.hpp>
 #include <machine.hpp>
+#include <metric_totals.hpp>
 #include <process.hpp>
 #include <python_state.hpp>
 #include <records.hpp>
@@ -156,12 +157,20 @@ std::vector<Difference> compare(const std::string& kind, const Values& before, c
     return found;
 }
 
+Values last_metrics(const fs::path& run_dir) {
+    Values values;
+    const json metrics = metrics_of_run(run_dir);
+    for (const auto& [name, metric] : metrics.items()) values[name] = words_of(member(metric, "last"));
+    return values;
+}
+
 RunView view_of(const fs::path& run_dir) {
     RunView view;
     view.run = read_json(run_dir / "run.json").value_or(json::object());
     auto attempts = read_attempts(run_dir);
     if (!attempts.empty()) view.outcome = attempts.back().second;
     view.packages = split(read_file(run_dir / "code" / "packages.txt").value_or(""), '\n');
+    view.metrics = last_metrics(run_dir);
     return view;
 }
 
@@ -198,6 +207,7 @@ std::vector<Difference> differences(const RunView& before, const RunView& after,
             comparison.value(key, words_of(member(before.outcome, key)), words_of(member(after.outcome, key)));
         comparison.value("outcome", words_of(member(before.outcome, "reason")),
                          words_of(member(after.outcome, "reason")));
+        comparison.values("metric", before.metrics, after.metrics);
     }
     return comparison.take();
 }

@@ -26,7 +26,9 @@ struct RunView {
     nlohmann::json run;
     nlohmann::json outcome;            // of the last attempt; null: none
     std::vector<std::string> packages; // "name==version"
+    Values metrics;                    // name to its last value
 };
+Values last_metrics(const fs::path& run_dir);
 RunView view_of(const fs::path& run_dir);
 // As a run of this spec would be recorded now, of the same interpreter.
 RunView present_view(const Workspace& workspace, const RunSpec& spec);

@@ -54,6 +54,7 @@ public:
     }
 
     void finish(bool all_hooks_ended) {
+        workspace_.store.announce_values(run_.id, run_.attempt);
         if (all_hooks_ended && recorded_) workspace_.store.unmark_active(run_.id);
         release_claim(run_.attempt_dir(), claim_);
     }

@@ -1,9 +1,8 @@
 // `poster ls`: the runs of a store, newest first, as a table or as JSON.
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
-#include <cstring>
-#include <ctime>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -26,23 +25,8 @@ namespace {
 constexpr std::size_t kUsualLimit = 50;
 constexpr std::size_t kFlushAt = 1 << 20;
 
-// "2026-11-20", "2026-11-20 14:00": this machine's time.
-std::optional<WallTime> parse_local_time(const std::string& text) {
-    for (const char* form :
-         {"%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"}) {
-        std::tm parts{};
-        const char* end = ::strptime(text.c_str(), form, &parts);
-        if (end == nullptr || *end != '\0') continue;
-        parts.tm_isdst = -1;
-        return WallTime(Milliseconds(std::int64_t(std::mktime(&parts)) * 1000));
-    }
-    return std::nullopt;
-}
-
 WallTime parse_since(const std::string& text, WallTime now) {
-    if (auto duration = parse_duration(text)) return now - *duration;
-    if (auto local = parse_local_time(text)) return *local;
-    if (auto time = text.find('T') == std::string::npos ? std::nullopt : parse_iso8601(text)) return *time;
+    if (const auto time = parse_when(text, now)) return *time;
     throw UsageError(fmt::format("--since wants a duration or a date, not '{}'", text),
                      "for example 2d, 12h, 2026-11-20, '2026-11-20 14:00' or 2026-11-20T14:00:00Z");
 }
@@ -87,6 +71,12 @@ public:
         else
             out_ += "null";
     }
+    void value(std::string_view key, const Value& value) {
+        out_ += ',';
+        quote(key);
+        out_ += ':';
+        out_ += json_of(value).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    }
     void end() { out_ += '}'; }
 
 private:
@@ -116,7 +106,8 @@ std::optional<double> duration_of(const RunRow& row, WallTime now) {
     return double((now - *row.started_at).count()) / 1000;
 }
 
-void append_json(const RunRow& row, WallTime now, std::string& out) {
+// `columns`: what RunRow::values are; those that every row has are not said twice.
+void append_json(const RunRow& row, const std::vector<std::string>& columns, WallTime now, std::string& out) {
     JsonLine line(out);
     line.text("id", row.id);
     line.text("name", row.name);
@@ -137,14 +128,16 @@ void append_json(const RunRow& row, WallTime now, std::string& out) {
     line.text("note", row.note);
     line.text_or_null("group", row.group);
     line.text_or_null("parent", row.parent);
+    for (std::size_t i = 0; i < row.values.size(); ++i)
+        if (is_value_name(columns[i])) line.value(columns[i], row.values[i]);
     line.end();
 }
 
-void print_json_rows(const std::vector<RunRow>& rows, WallTime now) {
+void print_json_rows(const std::vector<RunRow>& rows, const std::vector<std::string>& columns, WallTime now) {
     std::string out = "[";
     for (const auto& row : rows) {
         out += &row == &rows.front() ? "\n" : ",\n";
-        append_json(row, now, out);
+        append_json(row, columns, now, out);
         if (out.size() < kFlushAt) continue;
         print_out(out);
         out.clear();
@@ -181,23 +174,77 @@ std::string worry_of(const RunRow& row, const Store& store, const std::string& t
     return worry.empty() ? worry : "(" + worry + ")";
 }
 
-// `dirs`: also which store each is of.
-std::string render_rows(const std::vector<RunRow>& rows, const Store& store, WallTime now, bool dirs = false) {
-    Table table(
-        {{"STATUS"}, {"ID"}, {"NAME", 6}, {"COMMAND", 10}, {"STARTED"}, {"DURATION"}, {"OUTCOME", 8}, {"STORE", 10}});
+Table::Cell outcome_cell(const RunRow& row, const Store& store, const std::string& this_host) {
+    const std::string worry = worry_of(row, store, this_host);
+    return {printable(worry.empty() ? short_reason(row) : worry), worry.empty() ? Colour::none : Colour::yellow};
+}
+
+std::string ago(const std::optional<WallTime>& time, WallTime now) {
+    return time ? format_ago(*time, now) : "";
+}
+
+std::string duration_text(const RunRow& row, WallTime now) {
+    const auto seconds = duration_of(row, now);
+    return seconds ? format_duration(Milliseconds(std::llround(*seconds * 1000))) : "";
+}
+
+// A column by its name as people read it; number `i` of RunRow::values, where it has no form of its own.
+Table::Cell cell_of(const RunRow& row, const std::string& column, std::size_t i, WallTime now) {
+    if (column == "status") return {std::string(to_string(row.status)), colour_of(row.status)};
+    if (column == "started") return {ago(row.started_at, now)};
+    if (column == "ended") return {ago(row.ended_at, now)};
+    if (column == "duration") return {duration_text(row, now)};
+    return {printable(text_of(row.values[i]))};
+}
+
+std::string title_of(const std::string& column) {
+    if (is_value_name(column)) return printable(column);
+    std::string title = column;
+    std::transform(title.begin(), title.end(), title.begin(), [](unsigned char c) { return char(std::toupper(c)); });
+    return title;
+}
+
+// Only the columns that were asked for.
+std::string render_columns(const std::vector<RunRow>& rows, const std::vector<std::string>& columns, WallTime now) {
+    std::vector<Table::Column> titles;
+    for (const auto& column : columns) {
+        const bool may_be_cut = column == "command" || column == "cwd" || column == "reason" || column == "note";
+        titles.push_back({title_of(column), may_be_cut ? std::size_t{10} : std::size_t{0}});
+    }
+    Table table(titles);
+    for (const auto& row : rows) {
+        std::vector<Table::Cell> cells;
+        for (std::size_t i = 0; i < columns.size(); ++i) cells.push_back(cell_of(row, columns[i], i, now));
+        table.add(std::move(cells));
+    }
+    return table.render(stdout_terminal());
+}
+
+// What a list shows: the usual columns, the store of each run, and what was asked for.
+struct View {
+    bool usual = true, dirs = false;
+    std::vector<std::string> columns{};
+};
+
+std::string render_rows(const std::vector<RunRow>& rows, const Store& store, WallTime now, const View& view) {
+    if (!view.usual) return render_columns(rows, view.columns, now);
+    std::vector<Table::Column> titles{{"STATUS"}, {"ID"}, {"NAME", 6}, {"COMMAND", 10}, {"STARTED"}, {"DURATION"}};
+    for (const auto& column : view.columns) titles.push_back({title_of(column)});
+    titles.insert(titles.end(), {{"OUTCOME", 8}, {"STORE", 10}});
+    Table table(titles);
     std::string this_host = host_name();
     for (const auto& row : rows) {
-        auto seconds = duration_of(row, now);
-        std::string worry = worry_of(row, store, this_host);
-        table.add(
-            {{std::string(to_string(row.status)), colour_of(row.status)},
-             {row.id, Colour::none},
-             {printable(row.name), Colour::bold},
-             {printable(row.command), Colour::none},
-             {row.started_at ? format_ago(*row.started_at, now) : "", Colour::none},
-             {seconds ? format_duration(Milliseconds(std::llround(*seconds * 1000))) : "", Colour::none},
-             {printable(worry.empty() ? short_reason(row) : worry), worry.empty() ? Colour::none : Colour::yellow},
-             {dirs ? printable(fs::path(row.dir).parent_path().parent_path().string()) : "", Colour::dim}});
+        std::vector<Table::Cell> cells{{std::string(to_string(row.status)), colour_of(row.status)},
+                                       {row.id},
+                                       {printable(row.name), Colour::bold},
+                                       {printable(row.command)},
+                                       {ago(row.started_at, now)},
+                                       {duration_text(row, now)}};
+        for (std::size_t i = 0; i < view.columns.size(); ++i) cells.push_back(cell_of(row, view.columns[i], i, now));
+        cells.push_back(outcome_cell(row, store, this_host));
+        cells.push_back(
+            {view.dirs ? printable(fs::path(row.dir).parent_path().parent_path().string()) : "", Colour::dim});
+        table.add(std::move(cells));
     }
     return table.render(stdout_terminal());
 }
@@ -218,32 +265,72 @@ std::vector<RunRow> rows_of_all_stores(const RunFilter& filter) {
     }
     std::stable_sort(rows.begin(), rows.end(),
                      [](const RunRow& a, const RunRow& b) { return a.started_at > b.started_at; });
+    if (!filter.sort.empty()) sort_rows(rows, filter.descending);
     if (filter.limit > 0 && rows.size() > filter.limit) rows.resize(filter.limit);
     return rows;
 }
 
-int list_all_stores(const ListArguments& arguments, RunFilter filter) {
+int list_all_stores(const ListArguments& arguments, RunFilter filter, View view) {
     Workspace workspace = open_workspace(arguments.store);
     filter.limit = arguments.limit.value_or(arguments.json ? 0 : usual_limit(workspace.settings));
+    view.dirs = true;
     auto rows = rows_of_all_stores(filter);
     if (arguments.json)
-        print_json_rows(rows, wall_now());
+        print_json_rows(rows, filter.columns, wall_now());
     else
-        print_out(render_rows(rows, workspace.store, wall_now(), true));
+        print_out(render_rows(rows, workspace.store, wall_now(), view));
     return 0;
 }
 
-} // namespace
+// KEY, -KEY, KEY:asc or KEY:desc.
+void put_sort(RunFilter& filter, std::string key) {
+    if (key.empty()) return;
+    if (key.starts_with('-')) {
+        filter.descending = true;
+        key.erase(0, 1);
+    } else if (key.ends_with(":desc") || key.ends_with(":asc")) {
+        filter.descending = key.ends_with(":desc");
+        key.resize(key.rfind(':'));
+    }
+    check_where_name("--sort", key);
+    filter.sort = key;
+}
 
-int list_runs(const ListArguments& arguments) {
+View put_columns(RunFilter& filter, std::string names) {
+    View view;
+    if (names.empty()) return view;
+    view.usual = names.starts_with('+');
+    filter.columns = split(view.usual ? names.substr(1) : names, ',');
+    for (const auto& name : filter.columns) check_where_name("--columns", name);
+    if (filter.columns.empty()) throw UsageError("--columns wants names with commas between them");
+    view.columns = filter.columns;
+    return view;
+}
+
+RunFilter filter_of(const ListArguments& arguments) {
     RunFilter filter;
     filter.statuses = arguments.statuses;
     filter.tags = arguments.tags;
     filter.name = arguments.name;
     filter.group = arguments.group;
-    WallTime now = wall_now();
-    if (arguments.since) filter.since = parse_since(*arguments.since, now);
-    if (arguments.all_stores) return list_all_stores(arguments, filter);
+    if (arguments.since) filter.since = parse_since(*arguments.since, wall_now());
+    if (!arguments.where.empty()) filter.where = Where::parse(arguments.where);
+    put_sort(filter, arguments.sort);
+    return filter;
+}
+
+// A name that no run has is more often a slip than a question.
+void warn_of_unknown(const Index& index, const RunFilter& filter) {
+    for (const auto& [name, near] : index.unknown_values(filter.value_names()))
+        say(fmt::format("no run has {}{}", name, near.empty() ? "" : fmt::format("; did you mean {}?", near)));
+}
+
+} // namespace
+
+int list_runs(const ListArguments& arguments) {
+    RunFilter filter = filter_of(arguments);
+    const View view = put_columns(filter, arguments.columns);
+    if (arguments.all_stores) return list_all_stores(arguments, filter, view);
     Reading reading = read_store(arguments.store);
     filter.limit = arguments.limit.value_or(arguments.json ? 0 : usual_limit(reading.workspace.settings));
     if (!reading.index) {
@@ -252,12 +339,13 @@ int list_runs(const ListArguments& arguments) {
         return 0;
     }
     auto rows = reading.index->list(filter);
-    now = wall_now();
+    warn_of_unknown(*reading.index, filter);
+    const WallTime now = wall_now();
     if (arguments.json) {
-        print_json_rows(rows, now);
+        print_json_rows(rows, filter.columns, now);
         return 0;
     }
-    print_out(render_rows(rows, reading.workspace.store, now));
+    print_out(render_rows(rows, reading.workspace.store, now, view));
     if (filter.limit > 0 && rows.size() >= filter.limit) {
         std::size_t all = reading.index->count(filter);
         if (all > rows.size()) say(fmt::format("{} of {} runs; --limit 0 shows all", rows.size(), all));

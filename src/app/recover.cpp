@@ -73,6 +73,7 @@ void finish(const Workspace& workspace, Abandoned& abandoned) {
     const Outcome outcome = record_lost(store, abandoned);
     job.settings = settings_of(workspace, job.run.spec);
     run_end_hooks(std::move(job), outcome);
+    store.announce_values(abandoned.id, abandoned.attempt);
     // Whatever the ledger says: a hook that cannot be noted there must not be fired by every command from now on.
     store.unmark_active(abandoned.id);
     release_claim(dir, abandoned.sign);

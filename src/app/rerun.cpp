@@ -12,7 +12,6 @@
 
 #include <clock.hpp>
 #include <error.hpp>
-#include <event_reader.hpp>
 #include <files.hpp>
 #include <records.hpp>
 #include <run_id.hpp>
@@ -111,7 +110,7 @@ Proof proof_of(const Store& store, const std::string& id) {
     const fs::path run_dir = store.run_dir(id);
     auto attempts = read_attempts(run_dir);
     if (attempts.empty()) return proof;
-    const auto& [number, attempt] = attempts.back();
+    const json& attempt = attempts.back().second;
     for (const char* key : {"status", "exit_code", "signal"})
         if (attempt.contains(key) && !attempt[key].is_null())
             proof.status += (proof.status.empty() ? "" : ", ") + attempt[key].dump();
@@ -120,13 +119,7 @@ Proof proof_of(const Store& store, const std::string& id) {
         const std::string path = text_of(file, "path");
         if (path.starts_with("files/") || path.starts_with("images/")) proof.files[path] = text_of(file, "sha256");
     }
-    EventReader reader(store.attempt_dir(id, number) / "events");
-    reader.read(
-        [&](const Event& event) {
-            if (event.kind() != "metric" || !event.data().contains("values")) return;
-            for (const auto& [name, value] : event.data()["values"].items()) proof.metrics[name] = value.dump();
-        },
-        [](const Step&) {});
+    proof.metrics = last_metrics(run_dir);
     return proof;
 }
 

@@ -10,6 +10,7 @@
 
 #include <clock.hpp>
 #include <error.hpp>
+#include <metric_totals.hpp>
 #include <records.hpp>
 #include <text.hpp>
 
@@ -173,6 +174,33 @@ void show_files(Page& page, const json& files) {
     page.end_fields();
 }
 
+// "0.25  0.125 at step 40 … 2.3 at step 1, 500 values".
+std::string metric_words(const json& metric) {
+    const auto number = [&](const char* key) {
+        const json value = metric.value(key, json());
+        return value.is_number() ? text_of(Value{value.get<double>()}) : text_of(metric, key);
+    };
+    const auto at_step = [&](const char* key) {
+        const auto step = number_of(metric, key);
+        return step ? fmt::format(" at step {:.0f}", *step) : "";
+    };
+    std::string words = number("last") + at_step("last_step");
+    const auto count = number_of(metric, "count").value_or(0);
+    if (count < 2) return words;
+    words += fmt::format("  ({} values", std::uint64_t(count));
+    if (!number("min").empty())
+        words += fmt::format(", least {}{}, greatest {}{}", number("min"), at_step("min_step"), number("max"),
+                             at_step("max_step"));
+    return words + ")";
+}
+
+void show_metrics_of(Page& page, const json& metrics) {
+    if (metrics.empty()) return;
+    page.title("Metrics");
+    for (const auto& [name, metric] : metrics.items()) page.field(name, metric_words(metric));
+    page.end_fields();
+}
+
 void show_outcome(Page& page, const json& attempt) {
     auto started = parse_iso8601(text_of(attempt, "started_at")), ended = parse_iso8601(text_of(attempt, "ended_at"));
     WallTime now = wall_now();
@@ -223,8 +251,8 @@ void show_attempts(Page& page, const Attempts& attempts) {
     page.end_fields();
 }
 
-std::string page_of(const RunRow& row, const json& run, const Attempts& attempts, const std::string& worry,
-                    const std::vector<RunRow>& children) {
+std::string page_of(const RunRow& row, const json& run, const Attempts& attempts, const json& metrics,
+                    const std::string& worry, const std::vector<RunRow>& children) {
     Page page(stdout_terminal());
     json attempt = attempts.empty() ? json::object() : attempts.back().second;
     std::string name = printable(row.name);
@@ -246,6 +274,8 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     const json& config = section(run, "config");
     bool has_values = config.is_object() && config.contains("values") && config["values"].is_object();
     show_section(page, "Config", has_values ? config["values"] : config);
+    show_metrics_of(page, metrics);
+    show_section(page, "Summary", section(run, "summary"));
     show_code(page, section(run, "code"));
     show_python(page, section(run, "python"));
     show_section(page, "Hardware", section(run, "hardware"));
@@ -253,11 +283,12 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     return page.text();
 }
 
-void print_json_page(const RunRow& row, const json& run, const Attempts& attempts,
+void print_json_page(const RunRow& row, const json& run, const Attempts& attempts, const json& metrics,
                      const std::vector<RunRow>& children) {
     ordered_json out{{"id", row.id}, {"status", std::string(to_string(row.status))}, {"dir", row.dir}};
     for (const auto& [key, value] : run.items())
         if (!out.contains(key)) out[key] = value;
+    out["metrics"] = metrics;
     out["children"] = ordered_json::array();
     for (const auto& child : children) out["children"].push_back(child.id);
     out["attempts"] = ordered_json::array();
@@ -280,14 +311,15 @@ int show_run(const ShowArguments& arguments) {
     RunFilter filter;
     filter.parent = row.id;
     auto children = reading.index->list(filter);
+    const json metrics = metrics_of_run(dir);
     if (arguments.json) {
-        print_json_page(row, *run, attempts, children);
+        print_json_page(row, *run, attempts, metrics, children);
         return 0;
     }
     std::string worry;
     if (row.status == Status::running && !attempts.empty())
         worry = worry_about(reading.workspace.store.attempt_dir(row.id, attempts.back().first), attempts.back().second);
-    print_out(page_of(row, *run, attempts, worry, children));
+    print_out(page_of(row, *run, attempts, metrics, worry, children));
     return 0;
 }
 

@@ -72,10 +72,11 @@ public:
         if (run.attempt == 1) record(run, section_now(run, false));
     }
 
+    bool wants(std::string_view kind) const override { return kind == "capture" || kind == "config"; }
+
     void on_event(const Event& event) override {
-        const bool capture = event.kind() == "capture";
-        if ((!capture && event.kind() != "config") || is_too_deep(event.line())) return;
-        if (capture)
+        if (is_too_deep(event.line())) return;
+        if (event.kind() == "capture")
             captured_.add(event.writer(), event.data());
         else
             captured_.add_logged(event.data());

@@ -11,18 +11,19 @@ namespace poster {
 
 using nlohmann::json;
 
-// Our own writers put the kind first, as docs/events.md asks: it is read without parsing the line.
-Event::Event(std::string_view line, std::string_view writer) : line_(line), writer_(writer) {
+std::optional<std::string_view> Event::kind_at_front(std::string_view line) {
     constexpr std::string_view kBeginning = "{\"kind\":\"";
-    if (line.starts_with(kBeginning)) {
-        const auto kind = line.substr(kBeginning.size());
-        const auto end = kind.find_first_of("\"\\");
-        if (end != std::string_view::npos && kind[end] == '"') {
-            kind_ = kind.substr(0, end);
-            return;
-        }
-    }
-    kind_ = text_of(data(), "kind");
+    if (!line.starts_with(kBeginning)) return std::nullopt;
+    const auto kind = line.substr(kBeginning.size());
+    const auto end = kind.find_first_of("\"\\");
+    return end != std::string_view::npos && kind[end] == '"' ? std::optional(kind.substr(0, end)) : std::nullopt;
+}
+
+Event::Event(std::string_view line, std::string_view writer) : line_(line), writer_(writer) {
+    if (const auto kind = kind_at_front(line))
+        kind_ = *kind;
+    else
+        kind_ = text_of(data(), "kind");
 }
 
 const json& Event::data() const {

@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t kStackBytes = 1 << 20; // touched only as far as used
 constexpr auto kEventPoll = 50ms;
 constexpr auto kFirstTick = 1000ms;
+constexpr const char* kEvent = "event";
 
 } // namespace
 
@@ -57,7 +58,7 @@ void Worker::end(const Outcome& outcome, Deadline deadline) {
     end_.emplace(outcome, deadline);
     Task last{"end",
               [this](Callback& callback) {
-                  read_events(callback);
+                  if (entry_.hooks.events) events_.read_all(visitor_of(callback));
                   callback.on_end(run_, end_->first, end_->second);
               },
               entry_.hooks.end};
@@ -163,19 +164,30 @@ std::optional<Worker::Task> Worker::next() {
             overdue_at_ = now + budget_;
             return task;
         }
-        bool timed_out = wake_.wait_until(lock, wake_at(now)) == std::cv_status::timeout;
+        bool timed_out = more_events_ || wake_.wait_until(lock, wake_at(now)) == std::cv_status::timeout;
         if (timed_out && !ended_ && started_ && entry_.hooks.events && tasks_.empty()) {
-            current_ = "event";
+            current_ = kEvent;
             overdue_at_ = Clock::now() + budget_;
-            return Task{"event", [this](Callback& callback) { read_events(callback); }, false};
+            return Task{kEvent, [this](Callback& callback) { read_step(callback); }, false};
         }
     }
 }
 
-void Worker::read_events(Callback& callback) {
-    if (!entry_.hooks.events) return;
-    events_.read([&](const Event& event) { callback.on_event(event); },
-                 [&](const Step& step) { callback.on_step(step); });
+// One step at a time: each has the whole budget, however much there is to catch up with.
+void Worker::read_step(Callback& callback) {
+    more_events_ = false; // also where a hook throws
+    EventReader::Visitor visitor = visitor_of(callback);
+    bool told = false;
+    visitor.on_event = [&](const Event& event) {
+        if (!std::exchange(told, true)) changed_(); // a hook is under way, which may hang
+        callback.on_event(event);
+    };
+    more_events_ = events_.read(visitor);
+}
+
+EventReader::Visitor Worker::visitor_of(Callback& callback) {
+    return {[&](std::string_view kind) { return callback.wants(kind); },
+            [&](const Event& event) { callback.on_event(event); }, [&](const Step& step) { callback.on_step(step); }};
 }
 
 void Worker::perform(const Task& task) {
@@ -205,7 +217,7 @@ void Worker::perform(const Task& task) {
     if (task.hook == "end") ended_ = true;
     current_.clear();
     lock.unlock();
-    changed_();
+    if (task.hook != kEvent || !failure.empty()) changed_(); // polled in vain: nothing that the host need know
 }
 
 } // namespace poster

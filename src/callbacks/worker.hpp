@@ -51,7 +51,8 @@ private:
     std::optional<Task> due_now(Clock::time_point now);
     Clock::time_point wake_at(Clock::time_point now) const;
     void perform(const Task& task);
-    void read_events(Callback& callback);
+    void read_step(Callback& callback);
+    static EventReader::Visitor visitor_of(Callback& callback);
 
     const CallbackEntry& entry_;
     const Settings& settings_;
@@ -71,6 +72,7 @@ private:
     Milliseconds interval_{0};
     std::optional<std::pair<Outcome, Deadline>> end_; // asked for
     bool launched_ = false, started_ = false, ended_ = false, abandoned_ = false, failure_noted_ = false;
+    bool more_events_ = false; // to be read at once; the worker's thread alone
 };
 
 } // namespace poster

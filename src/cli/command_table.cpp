@@ -145,6 +145,9 @@ constexpr std::array kListOptions{
     OptionText{"--tag", "TAG", "runs with this tag only; may be given several times: all of them"},
     OptionText{"--name", "PATTERN", "runs whose name matches, such as 'base*'"},
     OptionText{"--group", "GROUP", "the runs of one multirun"},
+    OptionText{"--where", "EXPRESSION", "runs for which it holds: 'config.lr > 0.01 and metrics.loss.min < 0.3'"},
+    OptionText{"--sort", "KEY", "by this column, config.…, metrics.… or summary.…; -KEY or KEY:desc: greatest first"},
+    OptionText{"--columns", "A,B,…", "shows these columns; with + before them, beside the usual ones"},
     OptionText{"--all-stores", "", "the runs of every store that was used on this machine"},
     OptionText{"--since", "WHEN", "runs started since then: 2d, 12h, 2026-11-20, '2026-11-20 14:00'"},
     OptionText{"--limit", "N", "at most so many runs, 0: all (default: 50, with --json all)"},
@@ -155,6 +158,8 @@ constexpr std::array kListOptions{
 constexpr std::array kListExamples{
     ExampleText{"poster ls", "the latest runs"},
     ExampleText{"poster ls --status failed --since 1d", "what failed since yesterday"},
+    ExampleText{"poster ls --where 'metrics.loss < 0.3' --sort metrics.loss --columns +config.lr,metrics.loss",
+                "the best ones, with their learning rate"},
     ExampleText{"poster ls --json | jq -r '.[].dir'", "for scripts"},
 };
 

@@ -112,6 +112,11 @@ Command parse_ls(const Words& words) {
     form.list("--tag", arguments.tags);
     form.text("--name", arguments.name);
     form.text("--group", arguments.group);
+    form.value("--where", [&](const std::string& word) {
+        arguments.where = arguments.where.empty() ? word : fmt::format("({}) and ({})", arguments.where, word);
+    });
+    form.text("--sort", arguments.sort);
+    form.text("--columns", arguments.columns);
     form.flag("--all-stores", arguments.all_stores);
     form.text("--since", arguments.since);
     form.value("--limit", [&](const std::string& word) { arguments.limit = check_number("--limit", word, 0); });

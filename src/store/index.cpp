@@ -20,6 +20,7 @@
 #include <sha256.hpp>
 #include <text.hpp>
 
+#include "index_query.hpp"
 #include "index_rows.hpp"
 #include "index_sources.hpp"
 #include "sqlite.hpp"
@@ -161,8 +162,8 @@ struct Index::Impl {
                                       kMostOverdue)};
         while (running.step()) {
             const std::string id = running.text(0);
-            if (::access((store.dir() / "active" / id).c_str(), F_OK) == 0) continue;
-            auto entry = entry_of_directory(store.run_dir(id));
+            if (store.is_active(id)) continue;
+            auto entry = entry_of_directory(store.run_dir(id), Values::read);
             if (entry && (entry->rank() > 1 || entry->attempt > running.number(1)))
                 entries.push_back(std::move(*entry));
         }
@@ -176,7 +177,8 @@ struct Index::Impl {
             if (before == known.end() || before->second.inode != now.inode || before->second.size != now.size)
                 return true;
         }
-        return known_directory(*database) != state_of(store.runs()) || !overdue().empty();
+        return known_directory(*database) != state_of(store.runs()) || !overdue().empty() ||
+               !runs_without_values(*database, store).empty();
     }
 
     void update() {
@@ -202,6 +204,7 @@ struct Index::Impl {
         else
             filler.remove_deleted();
         for (const auto& entry : overdue()) filler.put(entry);
+        filler.read_values(runs_without_values(*database, store));
         filler.save(feeds, directory, settled);
         transaction.commit();
     }
@@ -352,11 +355,21 @@ void Index::rebuild(const std::function<void(std::size_t, std::size_t)>& progres
 }
 
 std::vector<RunRow> Index::list(const RunFilter& filter) const {
-    return impl_->ask([&] { return impl_->rows(condition_of(filter), filter.limit); });
+    return impl_->ask([&] {
+        return asks_for_values(filter) ? select_by_values(*impl_->database, impl_->store, filter)
+                                       : impl_->rows(condition_of(filter), filter.limit);
+    });
 }
 
 std::size_t Index::count(const RunFilter& filter) const {
-    return impl_->ask([&] { return count_rows(*impl_->database, condition_of(filter)); });
+    return impl_->ask([&] {
+        return filter.where ? count_by_values(*impl_->database, impl_->store, filter)
+                            : count_rows(*impl_->database, condition_of(filter));
+    });
+}
+
+std::vector<std::pair<std::string, std::string>> Index::unknown_values(const std::vector<std::string>& names) const {
+    return impl_->ask([&] { return unknown_names(*impl_->database, impl_->store, names); });
 }
 
 RunRow Index::find(const std::string& word) const {

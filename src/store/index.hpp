@@ -12,7 +12,9 @@
 
 #include <poster/run.hpp>
 
+#include "run_values.hpp"
 #include "store.hpp"
+#include "where.hpp"
 
 namespace poster {
 
@@ -28,6 +30,8 @@ struct RunRow {
     std::optional<int> exit_code;
     std::string signal; // "SIGTERM"; empty: none
     std::string dir;
+    std::vector<Value> values{}; // what RunFilter::columns asked for
+    Value sort_value{};          // of RunFilter::sort
 };
 
 struct RunFilter {
@@ -35,8 +39,16 @@ struct RunFilter {
     std::string name{};                          // glob
     std::string group{}, parent{};               // exactly; empty: any
     std::optional<WallTime> since{};             // started since
-    std::size_t limit = 0;                       // 0: all; newest first
+    std::optional<Where> where{};
+    std::string sort{};                 // a name as in `where`; empty: newest first
+    bool descending = false;            // by `sort`; runs without it come last either way
+    std::vector<std::string> columns{}; // names as in `where`, for RunRow::values
+    std::size_t limit = 0;              // 0: all
+
+    std::vector<std::string> value_names() const; // config.…, metrics.… and summary.… that it asks for
 };
+// By `sort_value`; where those are equal as they were.
+void sort_rows(std::vector<RunRow>& rows, bool descending);
 
 class Index {
 public:
@@ -49,6 +61,8 @@ public:
     void rebuild(const std::function<void(std::size_t, std::size_t)>& progress);
     std::vector<RunRow> list(const RunFilter& filter) const;
     std::size_t count(const RunFilter& filter) const;
+    // Those of `names` that no run here has a value of, with the nearest that one has, or "".
+    std::vector<std::pair<std::string, std::string>> unknown_values(const std::vector<std::string>& names) const;
     // An id, a unique prefix or suffix of one, a unique name, `last`, `last~2`. Throws UsageError with a suggestion, or
     // naming the candidates when it is ambiguous.
     RunRow find(const std::string& word) const;

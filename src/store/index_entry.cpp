@@ -16,6 +16,7 @@
 #include <clock.hpp>
 #include <fd.hpp>
 #include <files.hpp>
+#include <metric_totals.hpp>
 
 #include "store.hpp"
 
@@ -175,14 +176,20 @@ std::optional<IndexEntry> entry_of_line(std::string_view line) {
     put_attempt(entry, member);
     // An id becomes part of a path.
     if (entry.id.empty() || entry.id.front() == '.' || entry.id.find('/') != std::string::npos) return {};
+    if (const auto values = record.find("values"); values != record.end() && entry.status.empty()) {
+        entry.values = values_from_json(*values);
+        return entry;
+    }
     if (!status_from(entry.status)) return {};
     return entry;
 }
 
-std::optional<IndexEntry> entry_of_directory(const fs::path& run_dir) {
+std::optional<IndexEntry> entry_of_directory(const fs::path& run_dir, Values values) {
     const auto run_text = read_record(run_dir / "run.json");
     if (!run_text) return {};
-    const Members run{*run_text, {"name", "tags", "note", "group", "parent", "cwd", "argv", "host", "created_at"}};
+    const Members run{
+        *run_text,
+        {"name", "tags", "note", "group", "parent", "cwd", "argv", "host", "created_at", "config", "summary"}};
     if (!run.whole()) return {};
     IndexEntry entry;
     put_spec(entry, [&](const char* key) { return run.at(key); });
@@ -200,6 +207,7 @@ std::optional<IndexEntry> entry_of_directory(const fs::path& run_dir) {
         entry.attempt = number;
         break;
     }
+    if (values == Values::read) entry.values = values_of(run.at("config"), run.at("summary"), metrics_of_run(run_dir));
     return entry;
 }
 

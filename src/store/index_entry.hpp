@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "run_values.hpp"
+
 namespace poster {
 
 namespace fs = std::filesystem;
@@ -17,6 +19,7 @@ struct IndexEntry {
     std::int64_t attempt = 0;
     std::optional<std::int64_t> started_at, ended_at, exit_code;
     std::optional<double> duration_s;
+    std::optional<RunValues> values; // where they are final; with an empty status: all that is told
 
     // At the same attempt a later state follows an earlier one, never the other way round.
     std::int64_t rank() const { return status == "queued" ? 0 : status == "running" ? 1 : 2; }
@@ -25,6 +28,7 @@ struct IndexEntry {
 // nullopt: not an announcement of a run.
 std::optional<IndexEntry> entry_of_line(std::string_view line);
 // nullopt: no readable run.json.
-std::optional<IndexEntry> entry_of_directory(const fs::path& run_dir);
+enum class Values { read, leave };
+std::optional<IndexEntry> entry_of_directory(const fs::path& run_dir, Values values);
 
 } // namespace poster

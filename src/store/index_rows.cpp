@@ -29,11 +29,17 @@ constexpr const char* kMigrations[] = {
     "CREATE INDEX runs_by_name ON runs(name, id) WHERE name <> '';"
     "CREATE TABLE feeds(file TEXT NOT NULL PRIMARY KEY, inode INTEGER, size INTEGER, offset INTEGER);"
     "CREATE TABLE directory(inode INTEGER, mtime_ns INTEGER);",
+    // The values of a run: a number, a text, null, or a boolean as a blob of one byte. `valued`: the attempt whose end
+    // they were taken at.
+    "ALTER TABLE runs ADD COLUMN valued INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX runs_without_values ON runs(id) WHERE rank = 2 AND valued < attempt;"
+    "CREATE TABLE keys(id INTEGER NOT NULL PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
+    "CREATE TABLE vals(key INTEGER NOT NULL, run INTEGER NOT NULL, value, PRIMARY KEY(key, run)) WITHOUT ROWID;"
+    "CREATE INDEX vals_by_run ON vals(run);"
+    "CREATE TRIGGER run_removed AFTER DELETE ON runs BEGIN DELETE FROM vals WHERE run = old.rowid; END;",
 };
 constexpr int kVersion = int(std::size(kMigrations));
 
-constexpr const char* kColumns = "id,name,tags,note,run_group,parent,host,cwd,argv,attempt,status,started_at,ended_at,"
-                                 "duration_s,exit_code,signal,reason";
 constexpr const char* kInsert = "INSERT INTO runs(id,name,tags,note,run_group,parent,host,cwd,argv,attempt,status,"
                                 "started_at,ended_at,duration_s,exit_code,signal,reason,rank)"
                                 " VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)"
@@ -51,36 +57,6 @@ std::string sqlite_glob(std::string glob) {
 std::optional<WallTime> time_at(const Statement& row, int column) {
     if (row.is_null(column)) return {};
     return WallTime{Milliseconds{row.number(column)}};
-}
-
-std::vector<std::string> list_at(const Statement& row, int column) {
-    const json list = json::parse(row.text(column), nullptr, false);
-    return list.is_array() ? list.get<std::vector<std::string>>() : std::vector<std::string>{};
-}
-
-RunRow row_of(const Statement& row, const Store& store) {
-    RunRow run;
-    run.id = row.text(0);
-    run.name = row.text(1);
-    run.tags = list_at(row, 2);
-    run.note = row.text(3);
-    run.group = row.text(4);
-    run.parent = row.text(5);
-    run.host = row.text(6);
-    run.cwd = row.text(7);
-    run.argv = list_at(row, 8);
-    run.command = shell_join(run.argv);
-    run.attempt = int(row.number(9));
-    run.status = status_from(row.text(10)).value_or(Status::lost);
-    run.started_at = time_at(row, 11);
-    run.ended_at = time_at(row, 12);
-    if (!row.is_null(13)) run.duration_s = row.real(13);
-    if (!row.is_null(14)) run.exit_code = int(row.number(14));
-    run.signal = row.text(15);
-    run.reason = row.text(16);
-    if (run.status == Status::queued) run.started_at.reset(); // it is when it was made
-    run.dir = store.run_dir(run.id).native();
-    return run;
 }
 
 std::int64_t version_of(const Database& database) {
@@ -109,7 +85,7 @@ bool is_sound(const fs::path& path) {
     try {
         const Database database{path};
         if (version_of(database) != kVersion) return false;
-        for (const char* table : {"runs", "feeds", "directory"})
+        for (const char* table : {"runs", "feeds", "directory", "keys", "vals"})
             Statement{database, std::string{"SELECT * FROM "} + table + " LIMIT 1"}.step();
         Statement check{database, "PRAGMA quick_check(1)"};
         return check.step() && check.text(0) == "ok";
@@ -119,7 +95,7 @@ bool is_sound(const fs::path& path) {
 }
 
 void forget_all(const Database& database) {
-    database.run("DELETE FROM runs; DELETE FROM feeds; DELETE FROM directory");
+    database.run("DELETE FROM vals; DELETE FROM keys; DELETE FROM runs; DELETE FROM feeds; DELETE FROM directory");
 }
 
 Feeds known_feeds(const Database& database) {
@@ -135,7 +111,48 @@ std::optional<DirectoryState> known_directory(const Database& database) {
     return DirectoryState{row.number(0), row.number(1)};
 }
 
+std::vector<std::string> runs_without_values(const Database& database, const Store& store) {
+    std::vector<std::string> ids;
+    Statement query{database, "SELECT id FROM runs WHERE rank = 2 AND valued < attempt"};
+    while (query.step())
+        if (std::string id = query.text(0); !store.is_active(id)) ids.push_back(std::move(id));
+    return ids;
+}
+
 // ---- queries
+
+const char* const kRunColumns = "id,name,tags,note,run_group,parent,host,cwd,argv,attempt,status,started_at,ended_at,"
+                                "duration_s,exit_code,signal,reason";
+
+std::vector<std::string> list_at(const Statement& row, int column) {
+    const json list = json::parse(row.text(column), nullptr, false);
+    return list.is_array() ? list.get<std::vector<std::string>>() : std::vector<std::string>{};
+}
+
+RunRow row_at(const Statement& row, const Store& store) {
+    RunRow run;
+    run.id = row.text(kId);
+    run.name = row.text(kName);
+    run.tags = list_at(row, kTags);
+    run.note = row.text(kNote);
+    run.group = row.text(kGroup);
+    run.parent = row.text(kParent);
+    run.host = row.text(kHost);
+    run.cwd = row.text(kCwd);
+    run.argv = list_at(row, kArgv);
+    run.command = shell_join(run.argv);
+    run.attempt = int(row.number(kAttempt));
+    run.status = status_from(row.text(kStatus)).value_or(Status::lost);
+    run.started_at = time_at(row, kStartedAt);
+    run.ended_at = time_at(row, kEndedAt);
+    if (!row.is_null(kDuration)) run.duration_s = row.real(kDuration);
+    if (!row.is_null(kExitCode)) run.exit_code = int(row.number(kExitCode));
+    run.signal = row.text(kSignal);
+    run.reason = row.text(kReason);
+    if (run.status == Status::queued) run.started_at.reset(); // it is when it was made
+    run.dir = store.run_dir(run.id).native();
+    return run;
+}
 
 void Condition::add(const std::string& clause, const std::vector<std::string>& values) {
     sql += (sql.empty() ? " WHERE " : " AND ") + clause;
@@ -166,11 +183,11 @@ std::vector<RunRow> select_rows(const Database& database, const Store& store, co
                                 std::size_t limit, std::int64_t offset) {
     const std::string limits =
         limit == 0 && offset == 0 ? "" : fmt::format(" LIMIT {} OFFSET {}", std::int64_t(limit), offset);
-    Statement query{database, fmt::format("SELECT {} FROM runs{} ORDER BY started_at DESC, id DESC{}", kColumns,
+    Statement query{database, fmt::format("SELECT {} FROM runs{} ORDER BY started_at DESC, id DESC{}", kRunColumns,
                                           condition.sql, limits)};
     condition.bind_to(query);
     std::vector<RunRow> found;
-    while (query.step()) found.push_back(row_of(query, store));
+    while (query.step()) found.push_back(row_at(query, store));
     return found;
 }
 
@@ -185,14 +202,59 @@ std::size_t count_rows(const Database& database, const Condition& condition) {
 
 Filler::Filler(const Database& database, const Store& store)
     : database_(database), store_(store), insert_(database, kInsert),
-      remove_(database, "DELETE FROM runs WHERE id = ?1") {}
+      remove_(database, "DELETE FROM runs WHERE id = ?1"),
+      find_row_(database, "SELECT rowid FROM runs WHERE id = ?1 AND valued <= ?2"),
+      forget_values_(database, "DELETE FROM vals WHERE run = ?1"),
+      insert_value_(database, "INSERT INTO vals(key,run,value) VALUES(?1,?2,?3)"),
+      set_valued_(database, "UPDATE runs SET valued = ?2 WHERE id = ?1") {}
 
 void Filler::put(const IndexEntry& entry) {
+    if (!entry.status.empty()) put_run(entry);
+    if (entry.values && (entry.status.empty() || entry.rank() > 1)) put_values(entry, *entry.values);
+}
+
+void Filler::put_run(const IndexEntry& entry) {
     insert_.bind(1, entry.id).bind(2, entry.name).bind(3, entry.tags).bind(4, entry.note).bind(5, entry.group);
     insert_.bind(6, entry.parent).bind(7, entry.host).bind(8, entry.cwd).bind(9, entry.argv);
     insert_.bind(10, entry.attempt).bind(11, entry.status).bind(12, entry.started_at).bind(13, entry.ended_at);
     insert_.bind(14, entry.duration_s).bind(15, entry.exit_code).bind(16, entry.signal).bind(17, entry.reason);
     insert_.bind(18, entry.rank()).execute();
+}
+
+void Filler::put_values(const IndexEntry& entry, const RunValues& values) {
+    find_row_.bind(1, entry.id).bind(2, entry.attempt);
+    const auto row = find_row_.step() ? std::optional(find_row_.number(0)) : std::nullopt;
+    find_row_.reset();
+    if (!row) return; // deleted meanwhile, or of an attempt before
+    forget_values_.bind(1, *row).execute();
+    for (const auto& [name, value] : values) {
+        insert_value_.bind(1, key_of(name)).bind(2, *row);
+        if (const auto* flag = std::get_if<bool>(&value))
+            insert_value_.bind_blob(3, *flag ? std::string_view("\1", 1) : std::string_view("\0", 1));
+        else if (const auto* text = std::get_if<std::string>(&value))
+            insert_value_.bind(3, std::string_view(*text));
+        else
+            insert_value_.bind(3, std::holds_alternative<double>(value) ? std::optional(std::get<double>(value))
+                                                                        : std::nullopt);
+        insert_value_.execute();
+    }
+    set_valued_.bind(1, entry.id).bind(2, entry.attempt).execute();
+}
+
+std::int64_t Filler::key_of(const std::string& name) {
+    auto& id = keys_[name];
+    if (id != 0) return id;
+    Statement{database_, "INSERT OR IGNORE INTO keys(name) VALUES(?1)"}.bind(1, name).execute();
+    Statement find{database_, "SELECT id FROM keys WHERE name = ?1"};
+    find.bind(1, name).step();
+    return id = find.number(0);
+}
+
+void Filler::read_values(const std::vector<std::string>& ids) {
+    put_directories(ids, {});
+    // Also where there was nothing to be read: it need not be tried again.
+    Statement done{database_, "UPDATE runs SET valued = attempt WHERE id = ?1"};
+    for (const auto& id : ids) done.bind(1, id).execute();
 }
 
 bool Filler::read_feeds(const Feeds& known, Feeds& feeds) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -24,6 +25,9 @@ void forget_all(const Database& database);
 Feeds known_feeds(const Database& database);
 std::optional<DirectoryState> known_directory(const Database& database);
 
+// Runs that have ended, with all end hooks, whose values are not in the tables yet.
+std::vector<std::string> runs_without_values(const Database& database, const Store& store);
+
 // A WHERE clause.
 struct Condition {
     std::string sql;                // with a leading space; empty: all rows
@@ -33,7 +37,32 @@ struct Condition {
     void bind_to(Statement& statement) const;
 };
 
-Condition condition_of(const RunFilter& filter);
+Condition condition_of(const RunFilter& filter); // without its `where`
+
+// The columns that row_at() reads, in this order; kStartedAt and so on are places among them.
+extern const char* const kRunColumns;
+enum RunColumn {
+    kId,
+    kName,
+    kTags,
+    kNote,
+    kGroup,
+    kParent,
+    kHost,
+    kCwd,
+    kArgv,
+    kAttempt,
+    kStatus,
+    kStartedAt,
+    kEndedAt,
+    kDuration,
+    kExitCode,
+    kSignal,
+    kReason,
+    kAfterRunColumns
+};
+std::vector<std::string> list_at(const Statement& row, int column); // of JSON
+RunRow row_at(const Statement& row, const Store& store);
 
 // Newest first; limit 0: all.
 std::vector<RunRow> select_rows(const Database& database, const Store& store, const Condition& condition,
@@ -47,6 +76,8 @@ public:
     Filler(const Database& database, const Store& store);
 
     void put(const IndexEntry& entry);
+    // Of runs that have ended, from their directories, where no feed told them.
+    void read_values(const std::vector<std::string>& ids);
     // What the feeds say since they were read last. True: one of them was read from its beginning.
     bool read_feeds(const Feeds& known, Feeds& feeds);
     // Rows for directories that came, none for those that went. False: look again next time.
@@ -57,9 +88,14 @@ public:
     void save(const Feeds& feeds, DirectoryState directory, bool settled);
 
 private:
+    void put_run(const IndexEntry& entry);
+    void put_values(const IndexEntry& entry, const RunValues& values);
+    std::int64_t key_of(const std::string& name);
+
     const Database& database_;
     const Store& store_;
-    Statement insert_, remove_;
+    Statement insert_, remove_, find_row_, forget_values_, insert_value_, set_valued_;
+    std::unordered_map<std::string, std::int64_t> keys_;
     std::unordered_set<std::string> announced_;
 };
 

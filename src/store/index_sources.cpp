@@ -151,7 +151,7 @@ void DirectoryReader::read(const Visit& visit) {
 
 std::optional<IndexEntry> DirectoryReader::read_one(const std::string& id) const noexcept {
     try {
-        return entry_of_directory(store_.run_dir(id));
+        return entry_of_directory(store_.run_dir(id), store_.is_active(id) ? Values::leave : Values::read);
     } catch (const std::exception&) {
         return {};
     }

@@ -93,9 +93,18 @@ bool Statement::step() {
     return code == SQLITE_ROW;
 }
 
+Statement& Statement::bind_blob(int place, std::string_view bytes) {
+    ::sqlite3_bind_blob(handle_, place, bytes.data(), int(bytes.size()), SQLITE_STATIC);
+    return *this;
+}
+
+void Statement::reset() {
+    ::sqlite3_reset(handle_);
+}
+
 void Statement::execute() {
     step();
-    ::sqlite3_reset(handle_);
+    reset();
 }
 
 std::string Statement::text(int column) const {
@@ -113,6 +122,14 @@ double Statement::real(int column) const {
 
 bool Statement::is_null(int column) const {
     return ::sqlite3_column_type(handle_, column) == SQLITE_NULL;
+}
+
+bool Statement::is_text(int column) const {
+    return ::sqlite3_column_type(handle_, column) == SQLITE_TEXT;
+}
+
+bool Statement::is_blob(int column) const {
+    return ::sqlite3_column_type(handle_, column) == SQLITE_BLOB;
 }
 
 Transaction::Transaction(const Database& database) : database_(database) {

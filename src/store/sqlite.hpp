@@ -54,13 +54,17 @@ public:
     Statement& bind(int place, std::int64_t number);
     Statement& bind(int place, std::optional<std::int64_t> number);
     Statement& bind(int place, std::optional<double> number);
-    bool step(); // true: there is a row
+    Statement& bind_blob(int place, std::string_view bytes); // likewise
+    bool step();                                             // true: there is a row
+    void reset();
     void execute();
 
     std::string text(int column) const;
     std::int64_t number(int column) const;
     double real(int column) const;
     bool is_null(int column) const;
+    bool is_text(int column) const;
+    bool is_blob(int column) const;
 
 private:
     const Database& database_;

@@ -21,6 +21,8 @@
 #include <process.hpp>
 #include <run_id.hpp>
 
+#include "run_values.hpp"
+
 namespace poster {
 
 namespace {
@@ -143,6 +145,10 @@ void Store::unmark_active(const std::string& id) const noexcept {
     }
 }
 
+bool Store::is_active(const std::string& id) const {
+    return ::access((dir_ / "active" / id).c_str(), F_OK) == 0;
+}
+
 std::vector<std::string> Store::active_runs() const {
     std::vector<std::string> ids = names_in(dir_ / "active");
     std::erase_if(ids, [](const std::string& id) { return id.front() == '.'; });
@@ -160,15 +166,27 @@ void Store::announce(const json& run, const json& attempt) const noexcept {
             line[key] = field(attempt, key);
         }
         if (!line["id"].is_string()) return;
-        std::string host = host_name();
-        std::replace(host.begin(), host.end(), '/', '_');
-        const fs::path feed = dir_ / "feed" / (host + ".jsonl");
-        const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace);
-        if (!is_directory_at(feed.parent_path())) make_directories(feed.parent_path());
-        append_line(feed, text);
+        append_to_feed(line);
     } catch (const std::exception&) {
         return; // the run directory tells the same
     }
+}
+
+void Store::announce_values(const std::string& id, int attempt) const noexcept {
+    try {
+        append_to_feed({{"id", id}, {"attempt", attempt}, {"values", json_of_values(values_of_run(run_dir(id)))}});
+    } catch (const std::exception&) {
+        return; // likewise
+    }
+}
+
+void Store::append_to_feed(const json& line) const {
+    std::string host = host_name();
+    std::replace(host.begin(), host.end(), '/', '_');
+    const fs::path feed = dir_ / "feed" / (host + ".jsonl");
+    const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace);
+    if (!is_directory_at(feed.parent_path())) make_directories(feed.parent_path());
+    append_line(feed, text);
 }
 
 int newest_attempt(const fs::path& run_dir) {

@@ -47,10 +47,15 @@ public:
     void mark_active(const std::string& id) const;
     void unmark_active(const std::string& id) const noexcept;
     std::vector<std::string> active_runs() const;
+    bool is_active(const std::string& id) const;
     // Appends what the index needs of this run (see RunRow) to this host's feed. Never throws: an index can be rebuilt.
     void announce(const nlohmann::json& run, const nlohmann::json& attempt) const noexcept;
+    // The same of its config, metrics and summary, when all end hooks of this attempt are done.
+    void announce_values(const std::string& id, int attempt) const noexcept;
 
 private:
+    void append_to_feed(const nlohmann::json& line) const;
+
     fs::path dir_;
 };
 

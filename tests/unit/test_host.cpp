@@ -8,6 +8,10 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <map>
+#include <mutex>
+#include <set>
+
 #include "callback_fixture.hpp"
 
 using namespace poster;
@@ -176,9 +180,11 @@ TEST_CASE("an event reader hands on whole lines once, and passes over what is no
     std::vector<std::string> kinds;
     auto read = [&] {
         kinds.clear();
-        reader.read(
-            [&](const Event& event) { kinds.push_back(std::string(event.writer()) + " " + std::string(event.kind())); },
-            [](const Step&) {});
+        reader.read_all({[](std::string_view) { return true; },
+                         [&](const Event& event) {
+                             kinds.push_back(std::string(event.writer()) + " " + std::string(event.kind()));
+                         },
+                         [](const Step&) {}});
         return kinds;
     };
     CHECK(read().empty());
@@ -189,6 +195,70 @@ TEST_CASE("an event reader hands on whole lines once, and passes over what is no
     write_all(file.get(), "lf\"}\n");
     append_line(dir / "g.2.jsonl", R"({"kind":"c"})");
     CHECK(read() == std::vector<std::string>{"g.2 c", "h.1 half"});
+}
+
+TEST_CASE("an event reader hands on a callback's kinds only") {
+    CallbackFixture fixture({"true"});
+    auto dir = fixture.run.attempt_dir() / "events";
+    replace_file(dir / "h.1.jsonl",
+                 "{\"kind\":\"a\"}\n{\"kind\":\"b\"}\n{ \"kind\": \"a\"}\n{\"x\":1,\"kind\":\"b\"}\n");
+    EventReader reader(dir);
+    std::vector<std::string> lines;
+    std::size_t steps = 0;
+    reader.read_all({[](std::string_view kind) { return kind == "a"; },
+                     [&](const Event& event) { lines.emplace_back(event.line()); },
+                     [&](const Step& step) { steps += step.events.size(); }});
+    CHECK(lines == std::vector<std::string>{R"({"kind":"a"})", R"({ "kind": "a"})"});
+    CHECK(steps == 2);
+}
+
+TEST_CASE("an event reader takes much in small steps, from all writers in turn, and none twice") {
+    CallbackFixture fixture({"true"});
+    auto dir = fixture.run.attempt_dir() / "events";
+    constexpr int kLines = 40000;
+    for (const char* writer : {"h.1.jsonl", "h.2.jsonl", "h.3.jsonl"}) {
+        std::string text;
+        for (int i = 0; i < kLines; ++i) text += "{\"kind\":\"metric\",\"step\":" + std::to_string(i) + "}\n";
+        replace_file(dir / writer, text);
+    }
+    EventReader reader(dir);
+    std::map<std::string, int> next;
+    std::size_t largest = 0, of_all = 0;
+    bool in_order = true;
+    const EventReader::Visitor visitor{[](std::string_view) { return true; },
+                                       [&](const Event& event) {
+                                           auto& expected = next[std::string(event.writer())];
+                                           in_order = in_order && event.data()["step"] == expected++;
+                                       },
+                                       [&](const Step& step) {
+                                           std::size_t bytes = 0;
+                                           for (const auto& event : step.events) bytes += event.line().size() + 1;
+                                           largest = std::max(largest, bytes);
+                                       }};
+    while (reader.read(visitor)) {
+        of_all = std::max(of_all, next.size());
+        if (next.size() == 3) CHECK(next["h.1"] < 3 * (next["h.2"] + kLines / 3));
+    }
+    CHECK(in_order);
+    CHECK(largest <= EventReader::kStepBytes);
+    CHECK(of_all == 3);
+    CHECK(next == std::map<std::string, int>{{"h.1", kLines}, {"h.2", kLines}, {"h.3", kLines}});
+}
+
+TEST_CASE("an event reader reads a long line, and passes over one without measure") {
+    CallbackFixture fixture({"true"});
+    auto dir = fixture.run.attempt_dir() / "events";
+    auto line = [](const char* kind, std::size_t bytes) {
+        return "{\"kind\":\"" + std::string(kind) + "\",\"text\":\"" + std::string(bytes, 'x') + "\"}\n";
+    };
+    replace_file(dir / "h.1.jsonl", line("a", 10) + line("b", 3 * EventReader::kStepBytes) +
+                                        line("c", EventReader::kLongestLine + 100) + line("d", 10));
+    replace_file(dir / "h.2.jsonl", line("e", 10));
+    EventReader reader(dir);
+    std::set<std::string> kinds;
+    reader.read_all({[](std::string_view) { return true; }, [&](const Event& event) { kinds.emplace(event.kind()); },
+                     [](const Step&) {}});
+    CHECK(kinds == std::set<std::string>{"a", "b", "d", "e"});
 }
 
 TEST_CASE("run.json keeps fields it does not know when a section is merged") {

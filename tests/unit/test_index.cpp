@@ -7,6 +7,7 @@
 
 #include "error.hpp"
 #include "index.hpp"
+#include "sqlite.hpp"
 #include "store_fixture.hpp"
 
 using namespace poster;
@@ -345,4 +346,99 @@ TEST_CASE("with no place to write, the index lives in memory") {
     Variable cache{"XDG_CACHE_HOME", "/proc/nowhere"};
     fixture.add(kFirst);
     CHECK(listed(fixture.store) == std::vector{kFirst});
+}
+
+namespace {
+
+// A finished run with a config and metrics, of which the feed tells as it did before there were values in it.
+void add_with_values(const StoreFixture& fixture, const std::string& id, double lr, double loss) {
+    fixture.add(id);
+    json run = StoreFixture::run_record(id);
+    run["config"] = {{"source", "argv"},
+                     {"values", {{"lr", lr}, {"model", {{"depth", 3}, {"name", "resnet"}}}, {"amp", true}}}};
+    run["summary"] = {{"best", loss}};
+    write_json(fixture.store.run_dir(id) / "run.json", run);
+    write_json(fixture.attempt_dir(id) / "metrics.json",
+               {{"loss", {{"last", loss}, {"min", loss / 2}, {"max", "NaN"}, {"count", 4}}}});
+}
+
+std::vector<std::string> where(const Store& store, const std::string& expression, const std::string& sort = {},
+                               bool descending = false) {
+    RunFilter filter;
+    if (!expression.empty()) filter.where = Where::parse(expression);
+    filter.sort = sort;
+    filter.descending = descending;
+    return listed(store, filter);
+}
+
+} // namespace
+
+TEST_CASE("runs are asked by their config, metrics and summary, from their directories where no feed tells them") {
+    StoreFixture fixture;
+    add_with_values(fixture, kFirst, 0.1, 0.5);
+    add_with_values(fixture, kSecond, 0.01, 0.25);
+    fixture.add(kThird);
+    CHECK(where(fixture.store, "config.lr > 0.05") == std::vector{kFirst});
+    CHECK(where(fixture.store, "metrics.loss < 0.3") == std::vector{kSecond});
+    CHECK(where(fixture.store, "metrics.loss.min = 0.25 and config.model.name = resnet") == std::vector{kFirst});
+    CHECK(where(fixture.store, "metrics.loss.max = NaN").size() == 2);
+    CHECK(where(fixture.store, "config.amp and summary.best < 1 and metrics.loss.count = 4").size() == 2);
+    CHECK(where(fixture.store, "config.lr = null") == std::vector{kThird});
+    CHECK(where(fixture.store, "", "metrics.loss") == std::vector{kSecond, kFirst, kThird});
+    CHECK(where(fixture.store, "", "metrics.loss", true) == std::vector{kFirst, kSecond, kThird});
+    CHECK(where(fixture.store, "", "id") == std::vector{kFirst, kSecond, kThird});
+}
+
+TEST_CASE("values that a feed tells are not read from the directory again") {
+    StoreFixture fixture;
+    add_with_values(fixture, kFirst, 0.1, 0.5);
+    fixture.store.announce_values(kFirst, 1);
+    fs::remove(fixture.attempt_dir(kFirst) / "metrics.json");
+    CHECK(where(fixture.store, "metrics.loss = 0.5") == std::vector{kFirst});
+    add_with_values(fixture, kFirst, 0.1, 0.75); // the end of another attempt
+    fixture.store.announce_values(kFirst, 2);
+    CHECK(where(fixture.store, "metrics.loss = 0.75 and config.lr = 0.1") == std::vector{kFirst});
+}
+
+TEST_CASE("values of a run that goes on are those of its files at that moment") {
+    StoreFixture fixture;
+    const json run = StoreFixture::run_record(kFirst);
+    fixture.write(kFirst, run, StoreFixture::attempt_record());
+    fixture.store.mark_active(kFirst);
+    fixture.store.announce(run, StoreFixture::attempt_record());
+    for (const double loss : {0.5, 0.25}) {
+        write_json(fixture.attempt_dir(kFirst) / "metrics.json", {{"loss", {{"last", loss}}}});
+        CHECK(where(fixture.store, fmt::format("metrics.loss = {}", loss)) == std::vector{kFirst});
+    }
+}
+
+TEST_CASE("columns are handed on with each run, and go with it") {
+    StoreFixture fixture;
+    add_with_values(fixture, kFirst, 0.1, 0.5);
+    fixture.add(kSecond);
+    RunFilter filter;
+    filter.columns = {"config.lr", "tags", "metrics.loss.min", "config.amp"};
+    Index index{fixture.store};
+    index.refresh();
+    const auto rows = index.list(filter);
+    REQUIRE(rows.size() == 2);
+    CHECK(rows[0].values == std::vector<Value>{Value{}, "cifar, night", Value{}, Value{}});
+    CHECK(rows[1].values == std::vector<Value>{0.1, "cifar, night", 0.25, true});
+    CHECK(index.unknown_values({"config.lr", "metrics.loss", "config.lrr"}) ==
+          std::vector<std::pair<std::string, std::string>>{{"config.lrr", "config.lr"}});
+    fs::remove_all(fixture.store.run_dir(kFirst));
+    index.refresh();
+    filter.where = Where::parse("config.lr != null");
+    CHECK(index.list(filter).empty());
+    CHECK(index.count(filter) == 0);
+}
+
+TEST_CASE("an index made before there were values gets them") {
+    StoreFixture fixture;
+    add_with_values(fixture, kFirst, 0.1, 0.5);
+    listed(fixture.store);
+    Database{fixture.store.dir() / "index.sqlite"}.run(
+        "DROP TRIGGER run_removed; DROP TABLE vals; DROP TABLE keys; DROP INDEX runs_without_values;"
+        "ALTER TABLE runs DROP COLUMN valued; PRAGMA user_version = 1");
+    CHECK(where(fixture.store, "config.lr = 0.1") == std::vector{kFirst});
 }
