@@ -222,12 +222,19 @@ void export_events(const std::vector<RunRow>& runs, Exporter& exporter) {
     }
 }
 
-// The runs that are named, else all; oldest first.
+// The runs that are named, else all, oldest first; of those the ones that --where wants.
 std::vector<RunRow> chosen_runs(const Reading& reading, const ExportArguments& arguments) {
-    if (!arguments.runs.empty()) return find_runs(reading, arguments.runs);
-    auto rows = reading.index->list({});
+    RunFilter filter;
+    if (!arguments.where.empty()) filter.where = Where::parse(arguments.where);
+    if (!arguments.runs.empty() && !filter.where) return find_runs(reading, arguments.runs);
+    auto rows = reading.index->list(filter);
     std::reverse(rows.begin(), rows.end());
-    return rows;
+    if (arguments.runs.empty()) return rows;
+    auto named = find_runs(reading, arguments.runs);
+    std::erase_if(named, [&](const RunRow& run) {
+        return std::none_of(rows.begin(), rows.end(), [&](const RunRow& wanted) { return wanted.id == run.id; });
+    });
+    return named;
 }
 
 } // namespace

@@ -12,6 +12,7 @@
 #include <process.hpp>
 #include <records.hpp>
 #include <text.hpp>
+#include <when.hpp>
 
 #include "commands.hpp"
 #include "reading.hpp"

@@ -17,10 +17,7 @@ std::optional<WallTime> parse_iso8601(std::string_view text);
 std::string local_zone();                                          // offset of this machine, "+01:00"
 std::string compact_utc(WallTime time);                            // 20261123-070213
 std::optional<Milliseconds> parse_duration(std::string_view text); // "10s" "1h30m" "500ms" "2d" "90" (seconds)
-// A duration back from `now`, a date or a time of this machine ("2026-11-20", "2026-11-20 14:00"), or ISO 8601 with
-// zone.
-std::optional<WallTime> parse_when(std::string_view text, WallTime now);
-std::string format_duration(Milliseconds duration);  // "850ms" "4.2s" "3m 20s" "2h 3m" "1d 4h"
-std::string format_ago(WallTime then, WallTime now); // "12s ago" "3h ago" "2d ago"
+std::string format_duration(Milliseconds duration);                // "850ms" "4.2s" "3m 20s" "2h 3m" "1d 4h"
+std::string format_ago(WallTime then, WallTime now);               // "12s ago" "3h ago" "2d ago"
 
 } // namespace poster

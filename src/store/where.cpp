@@ -14,6 +14,7 @@
 #include <error.hpp>
 #include <poster/run.hpp>
 #include <text.hpp>
+#include <when.hpp>
 
 namespace poster {
 

@@ -127,6 +127,16 @@ class Metrics(PosterTest):
         beside = self.poster("ls", "--columns", "+metrics.loss", check=0).stdout.decode().splitlines()[0].split()
         self.assertEqual(beside, ["STATUS", "ID", "NAME", "COMMAND", "STARTED", "DURATION", "metrics.loss", "OUTCOME"])
 
+    def test_runs_are_exported_by_what_they_logged(self):
+        line = '{"kind":"metric","step":1,"values":{"loss":%s}}'
+        for loss in (1, 2):
+            self.launch("sh", "-c", f"echo '{line % loss}' > $POSTER_EVENTS_DIR/node.1.jsonl")
+        first, second = (run.name for run in self.run_dirs())
+        for words in ((), (first, second)):
+            text = self.poster("export", "--csv", "--where", "metrics.loss > 1", *words, check=0).stdout.decode()
+            self.assertIn(second, text)
+            self.assertNotIn(first, text)
+
     def test_a_bad_expression_and_an_unknown_name_are_told(self):
         self.launch(*logging(1, 10))
         done = self.poster("ls", "--where", "metrics.loss >", check=2)
