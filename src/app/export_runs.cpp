@@ -240,7 +240,6 @@ std::vector<RunRow> chosen_runs(const Reading& reading, const ExportArguments& a
 } // namespace
 
 int export_runs(const ExportArguments& arguments) {
-    if (!arguments.where.empty()) throw Error("--where is not there yet");
     const Reading reading = read_existing_store(arguments.store);
     auto runs = chosen_runs(reading, arguments);
     for (auto& run : runs) run.dir = reading.workspace.store.run_dir(run.id).string();
