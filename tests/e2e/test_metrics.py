@@ -69,7 +69,7 @@ class Metrics(PosterTest):
 
     def test_a_callback_host_that_is_killed_counts_nothing_twice_and_loses_nothing(self):
         process = self.start(*logging(1, 60_000, 500, 0.02))
-        count = lambda: self.run_dirs() and self.metrics().get("loss", {}).get("count", 0)
+        count = lambda: self.metrics().get("loss", {}).get("count", 0) if self.run_dirs() else 0
         wait_until(lambda: count() >= 5000, what="the first values")
         os.kill(self.host_pid(process.pid), signal.SIGKILL)
         killed_at = count()
