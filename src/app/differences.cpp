@@ -15,6 +15,7 @@
 #include <records.hpp>
 #include <text.hpp>
 
+#include "config_page.hpp"
 #include "reading.hpp"
 #include "table.hpp"
 
@@ -83,13 +84,28 @@ Values arguments_of(const json& run) {
     return values;
 }
 
-// A configuration that says more than the command line: what a later capture read from the program itself.
+// A configuration that says more than the command line: what was read from the program itself.
 Values config_of(const json& run) {
     Values values;
     const json& config = member(run, "config");
-    if (words_of(member(config, "source")) == "argv-guess") return values;
-    for (const auto& [key, value] : member(config, "values").items()) values[key] = words_of(value);
+    if (words_of(member(config, "rung")) == "argv" || words_of(member(config, "source")) == "argv-guess") return values;
+    for (const auto& [name, value] : flat_values(member(config, "values"))) values[name] = value;
     return values;
+}
+
+// Parameters, where both runs told theirs, and of the command line only what is no parameter.
+void compare_parameters(Comparison& comparison, const json& before, const json& after) {
+    Values arguments[2] = {arguments_of(before), arguments_of(after)};
+    const Values configs[2] = {config_of(before), config_of(after)};
+    const bool both = !configs[0].empty() && !configs[1].empty();
+    for (auto& side : arguments)
+        std::erase_if(side, [&](const auto& argument) {
+            std::string name = argument.first;
+            std::replace(name.begin(), name.end(), '-', '_');
+            return both && (configs[0].contains(name) || configs[1].contains(name));
+        });
+    comparison.values("argument", arguments[0], arguments[1]);
+    if (both) comparison.values("config", configs[0], configs[1]);
 }
 
 Values environment_of(const json& run) {
@@ -192,8 +208,7 @@ RunView present_view(const Workspace& workspace, const RunSpec& spec) {
 std::vector<Difference> differences(const RunView& before, const RunView& after, bool outcomes) {
     Comparison comparison;
     const json &a = before.run, &b = after.run;
-    comparison.values("argument", arguments_of(a), arguments_of(b));
-    comparison.values("config", config_of(a), config_of(b));
+    compare_parameters(comparison, a, b);
     comparison.value("working directory", words_of(member(a, "cwd")), words_of(member(b, "cwd")));
     compare_code(comparison, member(a, "code"), member(b, "code"));
     comparison.values("variable", environment_of(a), environment_of(b));

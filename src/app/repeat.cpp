@@ -7,7 +7,10 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <command_words.hpp>
 #include <error.hpp>
+#include <hydra_override.hpp>
+#include <python_imports.hpp>
 #include <records.hpp>
 #include <redact.hpp>
 #include <subprocess.hpp>
@@ -115,6 +118,16 @@ private:
     Words argv_;
 };
 
+bool is_hydra_run(const nlohmann::json& run, const RunSpec& spec) {
+    if (auto config = run.find("config"); config != run.end() && config->is_object()) {
+        const std::string source = text_of(*config, "source");
+        if (source.starts_with("hydra") || source == "files") return true;
+        if (text_of(*config, "rung") == "hook") return false;
+    }
+    const auto entry = python_entry(spec.argv, spec.cwd);
+    return entry && python_imports(*entry, spec.cwd).hydra_main;
+}
+
 bool is_redacted(const std::string& word) {
     return word.find(kRedacted) != std::string::npos;
 }
@@ -148,10 +161,16 @@ std::vector<std::string> merge_arguments(std::vector<std::string> argv, const st
     return merger.take();
 }
 
+Words merge_arguments_of(const nlohmann::json& run, const RunSpec& spec, const Words& extra) {
+    if (extra.empty()) return spec.argv;
+    if (!is_hydra_run(run, spec)) return merge_arguments(spec.argv, extra);
+    return merge_hydra_words(spec.argv, find_own_words(spec.argv).first_own, extra);
+}
+
 RunSpec repeatable_spec(const nlohmann::json& run, const std::vector<std::string>& extra) {
     RunSpec spec = spec_from_json(run);
     if (spec.argv.empty()) throw Error("its run.json names no command");
-    spec.argv = merge_arguments(std::move(spec.argv), extra);
+    spec.argv = merge_arguments_of(run, spec, extra);
     refuse_redacted(spec.argv);
     settle_environment(spec);
     return spec;

@@ -13,6 +13,11 @@ namespace poster {
 // `--opt value` and `--opt=value` the same option; everything else is appended.
 std::vector<std::string> merge_arguments(std::vector<std::string> argv, const std::vector<std::string>& extra);
 
+// The same for the command line of a Hydra program, by Hydra's grammar where the run's config or the script's text says
+// that it is one.
+std::vector<std::string> merge_arguments_of(const nlohmann::json& run, const RunSpec& spec,
+                                            const std::vector<std::string>& extra);
+
 // The spec of run.json with `extra` merged in. Redacted values of variables are left to the present environment. Throws
 // Error where the run cannot be run here: an argument that was redacted, a variable that is not set, a working
 // directory or a program that is gone.

@@ -22,6 +22,7 @@
 #include "execute.hpp"
 #include "launch.hpp"
 #include "launcher.hpp"
+#include "pass_through.hpp"
 #include "split_commands.hpp"
 #include "table.hpp"
 
@@ -155,6 +156,10 @@ int run_command(const RunArguments& arguments) {
     RunSpec spec = make_spec(arguments, workspace);
     auto commands = commands_of(arguments, spec.cwd.empty() ? workspace.cwd : spec.cwd);
     if (arguments.dry_run) return dry_run(plans_of(spec, commands, ""), workspace);
+    if (commands.size() == 1) {
+        spec.argv = commands.front();
+        if (runs_nothing(spec)) pass_through(spec);
+    }
     LaunchOptions options = options_of(arguments, commands.size());
     if (commands.size() > 1 && !arguments.quiet)
         say(fmt::format("{} commands{}", commands.size(),

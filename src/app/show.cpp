@@ -15,6 +15,7 @@
 #include <text.hpp>
 
 #include "commands.hpp"
+#include "config_page.hpp"
 #include "reading.hpp"
 #include "table.hpp"
 
@@ -123,6 +124,18 @@ void show_section(Page& page, const std::string& title, const json& content) {
     page.title(title);
     flatten(page, "", content);
     page.end_fields();
+}
+
+void show_config(Page& page, const json& config) {
+    const LabelledValues values = config_values(config), jobs = config_jobs(config);
+    const auto show = [&](const std::string& title, const LabelledValues& rows) {
+        if (std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.second.empty(); })) return;
+        page.title(title);
+        for (const auto& [label, value] : rows) page.field(label, value);
+        page.end_fields();
+    };
+    show(config_title(config), values);
+    show("Jobs", jobs);
 }
 
 void show_code(Page& page, const json& code) {
@@ -271,9 +284,7 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     show_identity(page, run, row, children);
     page.end_fields();
     show_attempts(page, attempts);
-    const json& config = section(run, "config");
-    bool has_values = config.is_object() && config.contains("values") && config["values"].is_object();
-    show_section(page, "Config", has_values ? config["values"] : config);
+    show_config(page, section(run, "config"));
     show_metrics_of(page, metrics);
     show_section(page, "Summary", section(run, "summary"));
     show_code(page, section(run, "code"));

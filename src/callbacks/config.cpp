@@ -15,6 +15,7 @@
 #include "command_words.hpp"
 #include "fire_literal.hpp"
 #include "hydra_files.hpp"
+#include "hydra_override.hpp"
 #include "python_imports.hpp"
 
 namespace poster {
@@ -98,8 +99,7 @@ private:
     json section_now(const Run& run, bool ended) {
         if (!looked_) look(run);
         json section = captured_.section(ended);
-        if (section.is_null() && ended && (imports_.hydra || !entry_))
-            section = config_from_hydra_files(run.spec.argv, run.spec.cwd, run.started_at);
+        if (section.is_null() && ended && (imports_.hydra || !entry_)) section = config_from_hydra_files(run);
         if (section.is_null()) section = from_argv(run);
         add_logged(section);
         return section;
@@ -115,6 +115,7 @@ private:
 
     json from_argv(const Run& run) const {
         std::vector<std::string> argv = redactor_.arguments(run.spec.argv);
+        std::erase_if(argv, [](const std::string& word) { return word == kOwnRunDir || word == kOwnSweepDir; });
         if (!imports_.fire) return config_from_argv(argv);
         argv.erase(argv.begin(), argv.begin() + std::ptrdiff_t(find_own_words(run.spec.argv).first_own));
         return config_from_fire_words(argv, imports_.parameters);

@@ -12,6 +12,7 @@
 #include <objects.hpp>
 #include <records.hpp>
 #include <redact.hpp>
+#include <text.hpp>
 
 #include "captured_config.hpp"
 #include "command_words.hpp"
@@ -109,7 +110,9 @@ struct WantedJob {
     bool is_multirun = false;
 };
 
-WantedJob wanted_job(const std::vector<std::string>& argv, const fs::path& cwd) {
+WantedJob wanted_job(const Run& run) {
+    const auto& argv = run.spec.argv;
+    const fs::path& cwd = run.spec.cwd;
     WantedJob wanted;
     const std::size_t first = find_own_words(argv).first_own;
     const std::vector<std::string> own(argv.begin() + std::ptrdiff_t(first), argv.end());
@@ -119,20 +122,45 @@ WantedJob wanted_job(const std::vector<std::string>& argv, const fs::path& cwd) 
     for (std::size_t i : words.overrides) {
         const auto parsed = parse_hydra_override(own[i]);
         if (!parsed) continue;
-        if (!parsed->path.starts_with("hydra.") && !parsed->path.starts_with("hydra/"))
-            wanted.overrides.push_back(own[i]);
-        std::string value = parsed->value.value_or("");
-        value.erase(std::remove_if(value.begin(), value.end(), [](char c) { return c == '\'' || c == '"'; }),
-                    value.end());
-        if ((parsed->path == "hydra.run.dir" || parsed->path == "hydra.sweep.dir") &&
-            value.find('$') == std::string::npos)
-            wanted.tops.push_back(cwd / value);
+        const std::string& path = parsed->path;
+        if (!path.starts_with("hydra.") && !path.starts_with("hydra/")) wanted.overrides.push_back(own[i]);
+        if (path != "hydra.run.dir" && path != "hydra.sweep.dir") continue;
+        std::string folder = parsed->value.value_or("");
+        const auto is_quote = [](char c) { return c == '\'' || c == '"'; };
+        folder.erase(std::remove_if(folder.begin(), folder.end(), is_quote), folder.end());
+        if (own[i] == kOwnRunDir || own[i] == kOwnSweepDir) folder = (run.dir / "hydra").string();
+        if (folder.find('$') == std::string::npos) wanted.tops.push_back(cwd / folder);
     }
     return wanted;
 }
 
+// ${a.b} stands for the value of that name; what resolvers do only Hydra knows.
+const json* named(const json& config, const std::string& word) {
+    if (!word.starts_with("${") || word.find('}') != word.size() - 1) return nullptr;
+    const json* at = &config;
+    for (const auto& part : split(word.substr(2, word.size() - 3), '.')) {
+        if (!at->is_object() || !at->contains(part)) return nullptr;
+        at = &(*at)[part];
+    }
+    return word.size() > 3 && word[2] != '.' ? at : nullptr;
+}
+
+json resolved(const json& config, const json& value, int depth = 0) {
+    constexpr int kMost = 40;
+    if (depth > kMost) return value;
+    json whole = value;
+    if (value.is_structured())
+        for (auto& element : whole) element = resolved(config, element, depth + 1);
+    if (!value.is_string()) return whole;
+    const json* target = named(config, value.get<std::string>());
+    return target == nullptr || target->is_structured() ? value : resolved(config, *target, depth + 1);
+}
+
 json job_of(const Found& found) {
-    json job{{"values", found.config}, {"overrides", found.overrides}, {"output_dir", found.output_dir.string()}};
+    json job{{"values", resolved(found.config, found.config)},
+             {"raw", found.config},
+             {"overrides", found.overrides},
+             {"output_dir", found.output_dir.string()}};
     const json& choices = member(found.hydra, {"hydra", "runtime", "choices"});
     if (choices.is_object()) job["choices"] = choices;
     job["number"] = member(found.hydra, {"hydra", "job", "num"});
@@ -164,9 +192,9 @@ std::optional<fs::path> hydra_folder(const fs::path& output_dir) {
     return std::nullopt;
 }
 
-json config_from_hydra_files(const std::vector<std::string>& argv, const fs::path& cwd, WallTime since) {
-    const WantedJob wanted = wanted_job(argv, cwd);
-    Search search(since);
+json config_from_hydra_files(const Run& run) {
+    const WantedJob wanted = wanted_job(run);
+    Search search(run.started_at);
     for (const auto& top : wanted.tops) search.below(top);
     std::vector<json> jobs;
     json version;

@@ -3,8 +3,6 @@
 
 #include <filesystem>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include <nlohmann/json_fwd.hpp>
 #include <poster/run.hpp>
@@ -15,10 +13,9 @@ namespace poster {
 std::optional<std::filesystem::path> hydra_folder(const std::filesystem::path& output_dir);
 
 // The section `config` of run.json by these files alone, for a program that no hook could look into: those that were
-// written since `since` below `outputs`, `multirun` or the folder that the command line names, for a job with the
-// overrides of this command line. Interpolations are left as they stand. null: none were found.
-nlohmann::json config_from_hydra_files(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
-                                       WallTime since);
+// written since the start below `outputs`, `multirun` or the folder that the command line names, for a job with the
+// overrides of this command line. Of interpolations only ${names} are resolved. null: none were found.
+nlohmann::json config_from_hydra_files(const Run& run);
 
 // Copies the files of each job of `section` to RUN/config/attempt-N/, those of a sweep to a folder a job. The next
 // attempt may overwrite the originals.

@@ -33,6 +33,10 @@ struct HydraWords {
 };
 HydraWords read_hydra_words(const std::vector<std::string>& words);
 
+// What [hydra] own_dir adds to a command line; Hydra resolves it in the child.
+inline constexpr std::string_view kOwnRunDir = "hydra.run.dir=${oc.env:POSTER_RUN_DIR}/hydra";
+inline constexpr std::string_view kOwnSweepDir = "hydra.sweep.dir=${oc.env:POSTER_RUN_DIR}/hydra";
+
 // Adds `extra` to the command line of a Hydra program, whose own words begin at `first_own`. An override takes the
 // place of the older one of its key; where both must stay for Hydra to accept them (`~db +db=x`) it follows the older
 // ones. The overrides stay side by side. Options such as -cn take the place of the same option.
