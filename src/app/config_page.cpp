@@ -50,10 +50,16 @@ void flatten(const std::string& name, const json& value, LabelledValues& flat) {
         flatten(name.empty() ? key : fmt::format("{}.{}", name, key), inner, flat);
 }
 
+// "app.py train" of a group and its command, "app.py load → app.py fit" of a chain.
 std::string commands_of(const json& config) {
-    std::string chain;
-    for (const auto& command : member(config, "commands"))
-        chain += (chain.empty() ? "" : " → ") + text_of(command, "command");
+    std::string chain, last;
+    for (const auto& entry : member(config, "commands")) {
+        const std::string command = text_of(entry, "command");
+        const bool goes_on = !last.empty() && command.starts_with(last + " ");
+        chain = goes_on ? chain.substr(0, chain.size() - last.size()) : chain + (chain.empty() ? "" : " → ");
+        chain += command;
+        last = command;
+    }
     return chain.empty() ? text_of(config, "command") : chain;
 }
 
@@ -93,7 +99,7 @@ LabelledValues config_values(const json& config) {
     }
     LabelledValues about;
     if (std::string command = commands_of(config); command.find_first_of(" .") != std::string::npos)
-        about.emplace_back("command", command);
+        about.emplace_back("called as", command);
     for (const char* key : {"positionals", "extra"})
         if (const json& words = member(config, key); words.is_array() && !words.empty())
             about.emplace_back(key, words_of(words));

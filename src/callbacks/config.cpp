@@ -2,7 +2,8 @@
 // its command line says (docs/capture.md).
 
 #include <algorithm>
-#include <optional>
+#include <filesystem>
+#include <string>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -63,6 +64,15 @@ json redacted_section(const Redactor& redactor, const json& section) {
     return safe;
 }
 
+// As the hook calls the program: the script's name, or the module's.
+std::string program_name(const std::vector<std::string>& argv) {
+    const CommandWords words = find_own_words(argv);
+    const std::string& word = argv[words.script.value_or(0)];
+    if (!words.is_module) return std::filesystem::path(word).filename();
+    const std::string_view main = ".__main__";
+    return word.ends_with(main) ? word.substr(0, word.size() - main.size()) : word;
+}
+
 class Config : public Callback {
 public:
     explicit Config(const Settings& settings)
@@ -90,16 +100,16 @@ public:
 
     void on_end(const Run& run, const Outcome&, Deadline) override {
         json section = section_now(run, true);
-        keep_hydra_files(run, section, redactor_);
         // A further attempt that told nothing leaves what the one before told.
-        if (run.attempt == 1 || section["rung"] != "argv") record(run, std::move(section));
+        if (run.attempt == 1 || section["rung"] != "argv") record(run, section);
+        keep_hydra_files(run, section, redactor_);
     }
 
 private:
     json section_now(const Run& run, bool ended) {
         if (!looked_) look(run);
         json section = captured_.section(ended);
-        if (section.is_null() && ended && (imports_.hydra || !entry_)) section = config_from_hydra_files(run);
+        if (section.is_null() && ended) section = config_from_hydra_files(run, imports_.hydra);
         if (section.is_null()) section = from_argv(run);
         add_logged(section);
         return section;
@@ -107,10 +117,10 @@ private:
 
     void look(const Run& run) {
         looked_ = true;
-        entry_ = python_entry(run.spec.argv, run.spec.cwd);
-        if (!entry_) return;
-        captured_.set_program(entry_->filename().string());
-        imports_ = python_imports(*entry_, run.spec.cwd);
+        const auto entry = python_entry(run.spec.argv, run.spec.cwd);
+        if (!entry) return;
+        captured_.set_program(program_name(run.spec.argv));
+        imports_ = python_imports(*entry, run.spec.cwd);
     }
 
     json from_argv(const Run& run) const {
@@ -132,16 +142,15 @@ private:
             if (guessed || !section["values"].contains(name)) section["values"][name] = value;
     }
 
-    void record(const Run& run, json section) const {
-        if (run.attempt > 1) section["attempt"] = run.attempt;
-        run.record("config", nullptr); // what an earlier rung wrote goes
-        run.record("config", redacted_section(redactor_, section));
+    void record(const Run& run, const json& section) const {
+        json safe = redacted_section(redactor_, section);
+        if (run.attempt > 1) safe["attempt"] = run.attempt;
+        run.replace("config", safe);
     }
 
     Redactor redactor_;
     CapturedConfig captured_;
     PythonImports imports_;
-    std::optional<std::filesystem::path> entry_;
     const Run* run_ = nullptr;
     bool looked_ = false, changed_ = false;
 };

@@ -192,8 +192,9 @@ std::optional<fs::path> hydra_folder(const fs::path& output_dir) {
     return std::nullopt;
 }
 
-json config_from_hydra_files(const Run& run) {
+json config_from_hydra_files(const Run& run, bool is_hydra) {
     const WantedJob wanted = wanted_job(run);
+    if (!is_hydra && wanted.overrides.empty()) return {};
     Search search(run.started_at);
     for (const auto& top : wanted.tops) search.below(top);
     std::vector<json> jobs;

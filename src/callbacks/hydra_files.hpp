@@ -15,7 +15,8 @@ std::optional<std::filesystem::path> hydra_folder(const std::filesystem::path& o
 // The section `config` of run.json by these files alone, for a program that no hook could look into: those that were
 // written since the start below `outputs`, `multirun` or the folder that the command line names, for a job with the
 // overrides of this command line. Of interpolations only ${names} are resolved. null: none were found.
-nlohmann::json config_from_hydra_files(const Run& run);
+// `is_hydra`: the script is known to use Hydra; else overrides must bear it out.
+nlohmann::json config_from_hydra_files(const Run& run, bool is_hydra);
 
 // Copies the files of each job of `section` to RUN/config/attempt-N/, those of a sweep to a folder a job. The next
 // attempt may overwrite the originals.

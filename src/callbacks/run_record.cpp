@@ -10,6 +10,12 @@ void RunRecord::merge(std::string_view section, const nlohmann::json& value) {
     sections_.emplace_back(section, value);
 }
 
+void RunRecord::replace(std::string_view section, const nlohmann::json& value) {
+    std::lock_guard lock(mutex_);
+    sections_.emplace_back(section, nullptr);
+    sections_.emplace_back(section, value);
+}
+
 bool RunRecord::dirty() const {
     std::lock_guard lock(mutex_);
     return !sections_.empty();

@@ -18,6 +18,7 @@ public:
     explicit RunRecord(std::filesystem::path file) : file_(std::move(file)) {}
 
     void merge(std::string_view section, const nlohmann::json& value);
+    void replace(std::string_view section, const nlohmann::json& value);
     bool dirty() const;
     bool flush(); // false: it could not be written; what was to be written stays
 
