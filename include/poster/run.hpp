@@ -67,7 +67,7 @@ struct Outcome {
     bool log_truncated = false;          // output.log misses bytes (disk full, directory deleted …)
 };
 
-// One attempt of a run, as callbacks see it. Its functions are safe from any thread.
+// One attempt of a run, as callbacks see it. `record` is safe from any thread.
 struct Run {
     std::string id;
     std::filesystem::path dir;   // the run directory
@@ -78,8 +78,6 @@ struct Run {
     WallTime started_at{};
     // Sets one top-level section of run.json, merged into what is there and written with the next atomic rewrite.
     std::function<void(std::string_view section, const nlohmann::json& value)> record;
-    // The same, in place of what is there.
-    std::function<void(std::string_view section, const nlohmann::json& value)> replace;
     // Raises the peak memory (bytes, whole tree) that the outcome will report.
     std::function<void(std::uint64_t bytes)> note_peak_memory;
 

@@ -145,7 +145,8 @@ private:
     void record(const Run& run, const json& section) const {
         json safe = redacted_section(redactor_, section);
         if (run.attempt > 1) safe["attempt"] = run.attempt;
-        run.replace("config", safe);
+        run.record("config", nullptr); // what an earlier rung wrote goes
+        run.record("config", safe);
     }
 
     Redactor redactor_;

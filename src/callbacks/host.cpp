@@ -65,10 +65,6 @@ public:
             record_.merge(section, value);
             wake();
         };
-        job_.run.replace = [this](std::string_view section, const nlohmann::json& value) {
-            record_.replace(section, value);
-            wake();
-        };
         job_.run.note_peak_memory = [this](std::uint64_t bytes) { note_peak_memory(bytes); };
         for (const auto* entry : active_callbacks(job_.settings)) workers_.push_back(make_worker(*entry));
     }

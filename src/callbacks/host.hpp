@@ -20,7 +20,7 @@
 namespace poster {
 
 struct HostJob {
-    Run run; // its functions are filled in by the host
+    Run run; // `record` and `note_peak_memory` are filled in by the host
     Settings settings;
     Fd link;              // to the supervisor; none in recovery
     int sealed_spec = -1; // memory file that takes the spec as JSON when a prepare hook changed it

@@ -118,7 +118,7 @@ WantedJob wanted_job(const Run& run) {
     const std::vector<std::string> own(argv.begin() + std::ptrdiff_t(first), argv.end());
     const HydraWords words = read_hydra_words(own);
     wanted.is_multirun = words.is_multirun;
-    wanted.tops = {cwd / "outputs", cwd / "multirun"};
+    wanted.tops = {cwd / "outputs", cwd / "multirun", run.dir / "hydra"};
     for (std::size_t i : words.overrides) {
         const auto parsed = parse_hydra_override(own[i]);
         if (!parsed) continue;
@@ -128,7 +128,6 @@ WantedJob wanted_job(const Run& run) {
         std::string folder = parsed->value.value_or("");
         const auto is_quote = [](char c) { return c == '\'' || c == '"'; };
         folder.erase(std::remove_if(folder.begin(), folder.end(), is_quote), folder.end());
-        if (own[i] == kOwnRunDir || own[i] == kOwnSweepDir) folder = (run.dir / "hydra").string();
         if (folder.find('$') == std::string::npos) wanted.tops.push_back(cwd / folder);
     }
     return wanted;

@@ -10,20 +10,14 @@ void RunRecord::merge(std::string_view section, const nlohmann::json& value) {
     sections_.emplace_back(section, value);
 }
 
-void RunRecord::replace(std::string_view section, const nlohmann::json& value) {
-    std::lock_guard lock(mutex_);
-    sections_.emplace_back(section, nullptr);
-    sections_.emplace_back(section, value);
-}
-
 bool RunRecord::dirty() const {
     std::lock_guard lock(mutex_);
-    return !sections_.empty();
+    return !sections_.empty() && !sections_.back().second.is_null();
 }
 
 bool RunRecord::flush() {
     std::lock_guard lock(mutex_);
-    if (sections_.empty()) return true;
+    if (sections_.empty() || sections_.back().second.is_null()) return true;
     auto content = read_json(file_);
     if (!content || !content->is_object()) return false; // what is missing must not be replaced by a fragment
     for (const auto& [section, value] : sections_) {

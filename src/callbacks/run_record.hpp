@@ -17,8 +17,8 @@ class RunRecord {
 public:
     explicit RunRecord(std::filesystem::path file) : file_(std::move(file)) {}
 
+    // Objects are merged; null clears what is there, and is not written before what follows it.
     void merge(std::string_view section, const nlohmann::json& value);
-    void replace(std::string_view section, const nlohmann::json& value);
     bool dirty() const;
     bool flush(); // false: it could not be written; what was to be written stays
 

@@ -36,9 +36,6 @@ public:
             else
                 target = value;
         };
-        run.replace = [this](std::string_view section, const nlohmann::json& value) {
-            record[std::string(section)] = value;
-        };
         run.note_peak_memory = [this](std::uint64_t bytes) { peak = std::max(peak, bytes); };
         make_directories(run.attempt_dir() / "events");
         make_directories(run.spec.cwd);
