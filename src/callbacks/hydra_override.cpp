@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 namespace poster {
 
@@ -196,7 +197,8 @@ private:
 
     void put_word(const std::string& word) {
         const auto parsed = parse_hydra_override(word);
-        const auto older = parsed ? older_of(parsed->key()) : std::vector<Older>{};
+        if (!parsed) return append(word);
+        const auto older = older_of(parsed->key());
         if (older.empty()) return append(word);
         if (parsed->kind == Kind::remove) return put_removal(word, *parsed, older);
         const Older& last = older.back();
@@ -217,7 +219,7 @@ private:
         const bool is_choice = removal.path.find('/') != std::string::npos || !removal.package.empty();
         const bool unknown = first == Kind::force_add || (first == Kind::add && !is_choice);
         if (unknown || other_value) return append(word);
-        for (auto it = older.rbegin(); it != older.rend(); ++it) argv_.erase(argv_.begin() + std::ptrdiff_t(it->at));
+        for (const auto& it : older | std::views::reverse) argv_.erase(argv_.begin() + std::ptrdiff_t(it.at));
         if (first == Kind::add) return;
         insert(older.front().at, {with_kind(Kind::remove, {Kind::remove, removal.path, removal.package, {}})});
     }
