@@ -1,4 +1,4 @@
-"""What the capture hook takes for the program's parameters, and for the program: variants, processes, Hydra's details."""
+"""What the capture hook takes for the program and its parameters: variants, processes, details of Hydra."""
 
 import subprocess
 import sys
@@ -53,6 +53,21 @@ VARIANTS = [
         "import tyro\ndef main(lr: float, n: int = 1) -> None: print(lr)\ntyro.cli(main)",
         ["--lr", "0.5"],
         [("app.py", {"lr": 0.5, "n": 1}, ["lr"])],
+    ),
+    (
+        "a choice of tyro's subcommands",
+        "import tyro\nfrom dataclasses import dataclass\nfrom typing import Union\n@dataclass\n"
+        "class Train:\n    lr: float\n    n: int = 1\n@dataclass\nclass Test:\n    path: str\n"
+        "print(tyro.cli(Union[Train, Test]))",
+        ["train", "--lr", "0.5"],
+        [("app.py train", {"lr": 0.5, "n": 1}, ["lr"])],
+    ),
+    (
+        "a choice of functions for tyro, called before anybody can look",
+        "import tyro\ndef train(lr: float): return lr\ndef test(path: str): return path\n"
+        "tyro.extras.subcommand_cli_from_dict({'train': train, 'test': test})",
+        ["train", "--lr", "0.5"],
+        [],
     ),
     (
         "tyro with words of its own",

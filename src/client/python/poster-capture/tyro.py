@@ -8,6 +8,9 @@ import functools
 import inspect
 import sys
 
+DUMMY = "__tyro_dummy_"
+CHOICE = " (positional)"  # of a subcommand, among the names that tyro has parsed
+
 
 def install(module, capture):
     def len_(value):
@@ -30,8 +33,31 @@ def look(module, capture, frame):
     values = arguments(known["get_out"])
     if values is None:
         return
-    given = names_in(sys.argv[1:], values)
-    capture.report("tyro", values, given=sorted(given), extra=list(known.get("unknown_args") or []))
+    given, commands = parsed_names(known["value_from_prefixed_field_name"])
+    if len(values) == 1 and next(iter(values)).startswith(DUMMY):  # around a choice of subcommands
+        prefix, chosen = next(iter(values.items()))
+        if not is_one_of(chosen, known["f"]):
+            return  # the result of a function, whose arguments are gone
+        values, given = as_values(chosen), [name.replace(prefix + ".", "", 1) for name in given]
+    command = " ".join([capture.program()] + commands)
+    capture.report("tyro", values, command, given=sorted(given), extra=list(known.get("unknown_args") or []))
+
+
+def parsed_names(parsed):
+    """The names that the command line gave, and the subcommands that it chose."""
+    given, commands = [], []
+    for name, value in parsed.items():
+        if name.endswith(CHOICE):
+            commands.append(str(value))
+        elif "Missing" not in type(value).__name__:
+            given.append(name.replace("-", "_"))
+    return given, commands
+
+
+def is_one_of(value, choices):
+    """Whether it was constructed as one of the choices of a union."""
+    kinds = [getattr(kind, "__origin__", kind) for kind in getattr(choices, "__args__", ())]
+    return dataclasses.is_dataclass(value) and (not kinds or type(value) in kinds)
 
 
 def is_nested(module, frame):
@@ -65,17 +91,3 @@ def as_values(value):
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return value if isinstance(value, dict) else {"value": value}
-
-
-def names_in(words, values):
-    """Which names the options on the command line set: --model.width 3, --no-flag."""
-    given = set()
-    for word in words:
-        if word == "--":
-            break
-        if word.startswith("--"):
-            name = word[2:].partition("=")[0].replace("-", "_")
-            for candidate in (name, name.replace("no_", "", 1) if "no_" in name else name):
-                if candidate.partition(".")[0] in values:
-                    given.add(candidate)
-    return given
