@@ -8,7 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cmath>
-#include <optional>
+#include <memory>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -106,7 +106,8 @@ public:
         : started_at_(run.started_at), log_(::open((run.attempt_dir() / "output.log").c_str(), O_RDONLY | O_CLOEXEC)),
           index_(run.attempt_dir() / "output.idx"), events_(run.attempt_dir() / "events") {
         for (auto& stream : streams_)
-            stream.emplace(patterns, [this](const PrintedPoint& point) { events_.add(point, started_at_); });
+            stream = std::make_unique<PrintedMetrics>(
+                patterns, [this](const PrintedPoint& point) { events_.add(point, started_at_); });
     }
 
     // What output.idx tells the time of.
@@ -154,7 +155,7 @@ private:
     Fd log_;
     LogIndex index_;
     PrintedEvents events_;
-    std::array<std::optional<PrintedMetrics>, kStreams> streams_; // of each its own lines
+    std::array<std::unique_ptr<PrintedMetrics>, kStreams> streams_; // of each its own lines
     std::string buffer_;
 };
 
@@ -175,12 +176,12 @@ private:
     static bool is_there(const Run& run) { return fs::exists(run.attempt_dir() / "output.idx"); }
 
     PrintedLog& log(const Run& run) {
-        if (!log_) log_.emplace(run, patterns_);
+        if (!log_) log_ = std::make_unique<PrintedLog>(run, patterns_);
         return *log_;
     }
 
     std::shared_ptr<const MetricPatterns> patterns_;
-    std::optional<PrintedLog> log_;
+    std::unique_ptr<PrintedLog> log_;
 };
 
 Activation activate(const Settings& settings) {

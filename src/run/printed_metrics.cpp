@@ -64,7 +64,7 @@ void PrintedMetrics::take_bar(const PrintedCounter& counter, PrintedPoint point,
     if (seen_.contains(hash_of(key, counter, point))) return; // drawn again, above or below another bar
     Bar& bar = bars_[key];
     if (starts_again(counter.value, bar.last, point.epoch, bar.epoch)) {
-        if (bar.held) emit(key, bar);
+        emit(key, bar);
         bar.offset += counter.total > 0 ? counter.total : bar.last;
         bar.emitted = -1;
         bar.values.clear();
@@ -72,7 +72,7 @@ void PrintedMetrics::take_bar(const PrintedCounter& counter, PrintedPoint point,
     // The counter goes on first, the numbers beside it follow: of the states with one count the last is right.
     const double apart = std::max(1.0, (counter.total > 0 ? counter.total : counter.value) / kPointsPerBar);
     const bool due = counter.value != bar.last && bar.last - bar.emitted >= apart;
-    if (bar.held && due && !counter.evaluates) emit(key, bar);
+    if (due && !counter.evaluates) emit(key, bar);
     bar.last = counter.value;
     bar.total = counter.total;
     bar.epoch = point.epoch;
@@ -83,6 +83,7 @@ void PrintedMetrics::take_bar(const PrintedCounter& counter, PrintedPoint point,
 }
 
 void PrintedMetrics::emit(const std::string& key, Bar& bar) {
+    if (!bar.held) return;
     PrintedPoint point = std::move(*bar.held);
     bar.held.reset();
     if (seen_.size() >= kMostSeen) seen_.clear();
