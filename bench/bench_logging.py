@@ -224,7 +224,10 @@ def make_venv(options):
     python, missing = options.venv / "bin" / "python", []
     if not python.exists():
         subprocess.run([options.python, "-m", "venv", options.venv], check=True)
+    known = versions(python)
     for package in requirements():
+        if known.get(package.partition("==")[0].lower()) == package.partition("==")[2]:
+            continue
         words = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", package]
         if subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
             missing.append(package)
@@ -390,12 +393,15 @@ def slow_down(bench, program):
 
 
 def timed(bench, words, repeats=9):
-    times = []
+    """Medians of the time and of the processor time, which a busy machine changes less."""
+    times, cpu = [], []
     for _ in range(repeats):
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), os.times()
         bench.output(words)
+        after = os.times()
         times.append(time.perf_counter() - begin)
-    return statistics.median(times)
+        cpu.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    return statistics.median(times), statistics.median(cpu)
 
 
 def reading(bench):
@@ -418,7 +424,8 @@ def reading(bench):
 
 def read(bench, words, what, bar):
     try:
-        bench.row(what, f"{timed(bench, words) * 1000:.0f} ms", ("median of 9; " + bar).rstrip("; "))
+        seconds, cpu = timed(bench, words)
+        bench.row(what, f"{seconds * 1000:.0f} ms, CPU {cpu * 1000:.0f} ms", ("medians of 9; " + bar).rstrip("; "))
     except RuntimeError as error:
         bench.row(what, "failed: " + str(error)[:100], bar)
 
