@@ -23,6 +23,7 @@
 
 #include "queue.hpp"
 #include "stores.hpp"
+#include "tracker_environment.hpp"
 
 namespace poster {
 
@@ -145,6 +146,8 @@ std::vector<std::string> Attempt::environment() const {
     all.push_back(!client.empty() && workspace_.settings.flag("capture.python") ? "POSTER_CAPTURE=1"
                                                                                 : "POSTER_CAPTURE");
     if (!client.empty()) all.push_back("PYTHONPATH+=" + client.native());
+    for (auto& variable : tracker_environment(workspace_.settings, run_, run_record_))
+        all.push_back(std::move(variable));
     return all;
 }
 

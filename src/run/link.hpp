@@ -19,10 +19,11 @@ enum class LinkKind : std::uint32_t {
     stopping,    // number: the child, which is stopped; so is the supervisor from now on, until it goes on
     ask_canary,  // number: of the question. Answer `canary_quiet` once every group signal so far has been told
     // host to supervisor
-    prepared,     // the prepare hooks have run; number: 1 if the spec changed (its JSON is in the memory file)
-    group_signal, // number: a signal that reached the host as a member of the group; pid, uid: its sender
-    canary_quiet, // number: of the question
-    done,         // every end hook has run or used up its time
+    prepared,        // the prepare hooks have run; number: 1 if the spec changed (its JSON is in the memory file)
+    group_signal,    // number: a signal that reached the host as a member of the group; pid, uid: its sender
+    canary_quiet,    // number: of the question
+    interrupt_first, // the child loses what it has logged to SIGTERM, and not to SIGINT
+    done,            // every end hook has run or used up its time
 };
 
 struct LinkMessage {

@@ -41,6 +41,7 @@ public:
 
     void handle(const Input& input) {
         now_ = input.now;
+        child_dies_of_term_ = input.child_dies_of_term;
         using Kind = Input::Kind;
         switch (input.kind) {
         case Kind::child_started: s_.phase = Phase::running; break;
@@ -71,6 +72,7 @@ public:
         case Kind::hooks_done:
             if (s_.phase == Phase::finalising) leave();
             break;
+        case Kind::uses_tracker: s_.interrupt_first = true; break;
         case Kind::tick: on_tick(); break;
         case Kind::woke_late: shift_deadlines(input.late); break;
         }
@@ -165,8 +167,20 @@ private:
     }
 
     void pass_on(int signal, const Sender& sender) {
-        if (child_lives(s_)) act(Verb::forward, signal);
+        if (child_lives(s_)) signal_child(signal);
         note(signal, sender);
+    }
+
+    // What asks for the end a second time is not softened.
+    void signal_child(int signal) {
+        const bool soften =
+            signal == SIGTERM && s_.interrupt_first && child_dies_of_term_ && s_.phase != Phase::terminating;
+        if (!soften) {
+            if (asks_to_end(signal)) s_.terminate_at.reset();
+            return act(Verb::forward, signal);
+        }
+        act(Verb::interrupt_group);
+        s_.terminate_at = now_ + s_.grace / 2;
     }
 
     // The child has the signal; what does it mean for the run?
@@ -216,6 +230,7 @@ private:
         s_.child_status = status;
         s_.ended_at = now_;
         s_.time_limit_at.reset();
+        s_.terminate_at.reset();
         release_all_pending();
         if (s_.cause) return sweep();
         drain();
@@ -271,6 +286,10 @@ private:
     void on_tick() {
         release_pending([&](const PendingSignal& it) { return it.forward_at <= now_; });
         if (s_.time_limit_at && now_ >= *s_.time_limit_at) on_time_limit();
+        if (s_.terminate_at && now_ >= *s_.terminate_at) {
+            s_.terminate_at.reset();
+            act(Verb::forward, SIGTERM);
+        }
         if (s_.kill_at && now_ >= *s_.kill_at) kill_tree();
         if (s_.sweep_end_at && now_ >= *s_.sweep_end_at) drain();
         bool quiet = s_.quiet_at && now_ >= *s_.quiet_at;
@@ -282,18 +301,20 @@ private:
     void on_time_limit() {
         s_.time_limit_at.reset();
         if (!child_lives(s_)) return;
-        act(Verb::forward, SIGTERM);
+        signal_child(SIGTERM);
         begin_ending({SIGTERM, false, true, {}});
     }
 
     void shift_deadlines(Milliseconds late) {
-        for (auto* deadline : {&s_.kill_at, &s_.quiet_at, &s_.drain_end_at, &s_.hooks_end_at, &s_.sweep_end_at})
+        for (auto* deadline :
+             {&s_.kill_at, &s_.quiet_at, &s_.drain_end_at, &s_.hooks_end_at, &s_.sweep_end_at, &s_.terminate_at})
             if (*deadline) **deadline += late;
     }
 
     SupervisorState s_;
     std::vector<Action> actions_;
     MonoTime now_{};
+    bool child_dies_of_term_ = false;
 };
 
 } // namespace
@@ -310,7 +331,7 @@ std::optional<MonoTime> next_deadline(const SupervisorState& state) {
         if (at && (!next || *at < *next)) next = at;
     };
     for (const auto& at : {state.time_limit_at, state.kill_at, state.quiet_at, state.drain_end_at, state.hooks_end_at,
-                           state.sweep_end_at})
+                           state.sweep_end_at, state.terminate_at})
         consider(at);
     for (const auto& it : state.pending) consider(it.forward_at);
     return next;

@@ -49,6 +49,7 @@ struct SupervisorState {
     bool leads_session = false;
     bool canary_alive = false;
     Milliseconds grace{10'000};
+    bool interrupt_first = false; // the child uses a library that writes its last lines on SIGINT and dies of SIGTERM
     // What has happened
     std::optional<Cause> cause;              // a request to end
     std::optional<Cause> last_signal;        // the last INT, QUIT … that was passed on but asks for nothing by itself
@@ -62,7 +63,8 @@ struct SupervisorState {
     std::vector<PendingSignal> pending;
     std::vector<PendingSignal> canary_words;
     // Deadlines
-    std::optional<MonoTime> time_limit_at, kill_at, quiet_at, drain_end_at, hooks_end_at, sweep_end_at, ended_at;
+    std::optional<MonoTime> time_limit_at, kill_at, quiet_at, drain_end_at, hooks_end_at, sweep_end_at, terminate_at,
+        ended_at;
 };
 
 struct Input {
@@ -80,24 +82,27 @@ struct Input {
         streams_closed,
         tree_gone,
         hooks_done,
-        tick,      // a deadline has passed
-        woke_late, // poster itself had been stopped: `late` is how long
+        uses_tracker, // SIGINT is to come before SIGTERM
+        tick,         // a deadline has passed
+        woke_late,    // poster itself had been stopped: `late` is how long
     } kind{};
     MonoTime now{};
     int number = 0;
     SignalSource source = SignalSource::process;
     Sender sender;
     Milliseconds late{0};
+    bool child_dies_of_term = false; // its SIGTERM is at its default; told once the child uses a tracker
 };
 
 struct Action {
     enum class Verb {
-        forward,        // signal `number` to the child
-        ask_canary,     // question `number`: was that for the whole group?
-        kill_tree,      // SIGKILL to the child and all descendants
-        terminate_tree, // SIGTERM and SIGCONT to what the child left behind
-        stop_self,      // raise stop signal `number`, continue the child on waking
-        resize,         // copy the window size to the pty, then SIGWINCH to the child
+        forward,         // signal `number` to the child
+        interrupt_group, // SIGINT to the child and its descendants in its process group, as Ctrl-C would
+        ask_canary,      // question `number`: was that for the whole group?
+        kill_tree,       // SIGKILL to the child and all descendants
+        terminate_tree,  // SIGTERM and SIGCONT to what the child left behind
+        stop_self,       // raise stop signal `number`, continue the child on waking
+        resize,          // copy the window size to the pty, then SIGWINCH to the child
         close_streams,
         finalise, // write the outcome, tell the host
         hurry,    // tell the host to cut network hooks short

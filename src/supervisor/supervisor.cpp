@@ -19,6 +19,7 @@
 
 #include "callers.hpp"
 #include "decide.hpp"
+#include "disposition.hpp"
 #include "host_process.hpp"
 #include "outcome.hpp"
 #include "output.hpp"
@@ -307,6 +308,7 @@ private:
             input.sender = {message.pid, message.uid, {}};
             apply(input);
         }
+        if (message.kind == LinkKind::interrupt_first) happens(Input::Kind::uses_tracker);
         if (message.kind == LinkKind::canary_quiet) apply(input_of(Input::Kind::canary_quiet, message.number));
         if (message.kind == LinkKind::done) {
             hooks_done_ = true;
@@ -333,7 +335,9 @@ private:
 
     void happens(Input::Kind kind) { apply(input_of(kind)); }
 
-    void apply(const Input& input) {
+    void apply(Input input) {
+        const bool matters = state_.interrupt_first && child_ > 0 && input.kind != Input::Kind::output_seen;
+        input.child_dies_of_term = matters && has_default_action(child_, SIGTERM);
         Reaction reaction = react(std::move(state_), input);
         state_ = std::move(reaction.state);
         for (const auto& action : reaction.actions) carry_out(action);
@@ -345,6 +349,7 @@ private:
         case Verb::forward:
             if (child_ > 0) ::kill(child_, action.number);
             break;
+        case Verb::interrupt_group: interrupt_group(); break;
         case Verb::ask_canary: host_.tell(LinkKind::ask_canary, action.number); break;
         case Verb::kill_tree: kill_tree(); break;
         case Verb::terminate_tree: signal_tree({SIGTERM, SIGCONT}); break;
@@ -369,6 +374,15 @@ private:
             if (!state_.shares_terminal) ::kill(-child_, SIGKILL);
         }
         signal_tree({SIGKILL});
+    }
+
+    // What is in a group of its own, as wandb's own process is, would not get Ctrl-C either.
+    void interrupt_group() {
+        if (child_ <= 0) return;
+        const pid_t group = ::getpgid(child_);
+        ::kill(child_, SIGINT);
+        for (pid_t pid : left_descendants())
+            if (pid != child_ && ::getpgid(pid) == group) ::kill(pid, SIGINT);
     }
 
     void signal_tree(std::initializer_list<int> signals) {

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import textwrap
 
 from harness import VENV_PYTHON, PosterTest, json_lines, main, needs_venv, poster_only, wait_until
@@ -203,6 +204,40 @@ class TensorBoard(PosterTest):
         self.env["POSTER_TENSORBOARD_ENABLED"] = "false"
         self.launch(*self.python(X_WRITER, 'w.add_scalar("loss", 1, 1); w.close()'), "runs/a")
         self.assertEqual(self.events(), [])
+
+    def test_an_export_is_what_tensorboard_reads_back(self):
+        code = """
+            import os, struct, zlib
+            def chunk(kind, data):
+                return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            png = b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0))
+            png += chunk(b"IDAT", zlib.compress(b"\\0abc\\0def")) + chunk(b"IEND", b"")
+            os.makedirs(os.environ["POSTER_RUN_DIR"] + "/images/sample")
+            open(os.environ["POSTER_RUN_DIR"] + "/images/sample/5.png", "wb").write(png)
+            with open(os.environ["POSTER_EVENTS_DIR"] + f"/h.{os.getpid()}.jsonl", "w") as events:
+                for i in range(1000):
+                    print('{"kind":"metric","time":%d,"step":%d,"values":{"loss":%f}}' % (1790000000 + i, i, i / 4), file=events)
+                print('{"kind":"metric","time":1790000000,"step":3,"values":{"odd":"NaN"}}', file=events)
+                print('{"kind":"image","time":1790000001,"step":5,"name":"sample","path":"images/sample/5.png",'
+                      '"width":3,"height":2}', file=events)
+        """
+        self.launch(*self.python(code), options=["--name", "first"])
+        for _ in range(2):
+            self.poster("export", "--tensorboard", self.tmp / "out", check=0)
+        check = """
+            import glob, math, sys
+            from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+            (folder,) = glob.glob(sys.argv[1] + "/*-first")
+            it = EventAccumulator(folder, size_guidance={"scalars": 0, "images": 0})
+            it.Reload()
+            assert [(e.wall_time, e.step, e.value) for e in it.Scalars("loss")] == [
+                (1790000000 + i, i, i / 4) for i in range(1000)]
+            assert math.isnan(it.Scalars("odd")[0].value)
+            (image,) = it.Images("sample")
+            assert (image.step, image.width, image.height, image.encoded_image_string[:4]) == (5, 3, 2, b"\\x89PNG")
+        """
+        done = subprocess.run([*self.python(check), str(self.tmp / "out")], capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
 
 if __name__ == "__main__":

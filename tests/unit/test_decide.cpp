@@ -18,6 +18,7 @@ struct World {
     SupervisorState state;
     std::vector<Action> actions;
     MonoTime now = kStart;
+    bool dies_of_term = false;
 
     World& take(Kind kind, int number = 0, SignalSource source = SignalSource::process) {
         Input input;
@@ -26,6 +27,7 @@ struct World {
         input.number = number;
         input.source = source;
         input.sender = {812, 0, "slurmstepd"};
+        input.child_dies_of_term = dies_of_term;
         auto reaction = react(state, input);
         state = reaction.state;
         actions = reaction.actions;
@@ -330,4 +332,76 @@ TEST_CASE("a child that stops while a signal waits for the canary does not stop 
     world.take(Kind::canary_quiet, 1);
     CHECK(world.did(Verb::forward, SIGTERM));
     CHECK(world.did(Verb::forward, SIGCONT));
+}
+
+namespace {
+
+World using_tracker(bool dies_of_term) {
+    auto world = running();
+    world.take(Kind::uses_tracker);
+    world.dies_of_term = dies_of_term;
+    return world;
+}
+
+} // namespace
+
+TEST_CASE("a child that uses a tracker is interrupted first, then terminated, then killed") {
+    auto world = using_tracker(true);
+    world.take(Kind::signal, SIGTERM);
+    CHECK(world.actions == std::vector<Action>{{Verb::interrupt_group, 0}});
+    CHECK(world.state.phase == Phase::terminating);
+    CHECK(next_deadline(world.state) == world.now + 500ms);
+    CHECK(world.after(499ms).actions.empty());
+    CHECK(world.after(1ms).actions == std::vector<Action>{{Verb::forward, SIGTERM}});
+    CHECK(world.after(499ms).actions.empty());
+    CHECK(world.after(1ms).actions == std::vector<Action>{{Verb::kill_tree, 0}});
+}
+
+TEST_CASE("the time limit interrupts a child that uses a tracker first") {
+    auto world = using_tracker(true);
+    world.state.time_limit_at = kStart + 5s;
+    CHECK(world.after(5s).actions == std::vector<Action>{{Verb::interrupt_group, 0}});
+    CHECK(world.state.cause->time_limit);
+    CHECK(world.after(500ms).actions == std::vector<Action>{{Verb::forward, SIGTERM}});
+}
+
+TEST_CASE("a child that catches SIGTERM gets it as it was sent, whatever it uses") {
+    auto world = using_tracker(false);
+    world.take(Kind::signal, SIGTERM);
+    CHECK(world.actions == std::vector<Action>{{Verb::forward, SIGTERM}});
+    CHECK(world.after(999ms).actions.empty());
+}
+
+TEST_CASE("a second SIGTERM is not softened") {
+    auto world = using_tracker(true);
+    world.take(Kind::signal, SIGTERM);
+    world.after(100ms).take(Kind::signal, SIGTERM);
+    CHECK(world.actions == std::vector<Action>{{Verb::forward, SIGTERM}});
+    CHECK(world.after(500ms).actions.empty());
+}
+
+TEST_CASE("other signals than SIGTERM reach a child that uses a tracker as they were sent") {
+    int signal = GENERATE(SIGINT, SIGHUP, SIGQUIT, SIGUSR1);
+    auto world = using_tracker(true);
+    world.take(Kind::signal, signal);
+    CHECK(world.actions == std::vector<Action>{{Verb::forward, signal}});
+}
+
+TEST_CASE("a child that ends of the interrupt is not sent SIGTERM any more, and the cause stays what was received") {
+    auto world = using_tracker(true);
+    world.take(Kind::signal, SIGTERM);
+    world.after(100ms).take(Kind::child_ended, SIGINT);
+    CHECK(world.state.cause->signal == SIGTERM);
+    CHECK_FALSE(world.state.terminate_at);
+}
+
+TEST_CASE("time that poster was stopped is no part of the time between interrupt and SIGTERM") {
+    auto world = using_tracker(true);
+    world.take(Kind::signal, SIGTERM);
+    Input late;
+    late.kind = Kind::woke_late;
+    late.now = world.now + 10s;
+    late.late = 10s;
+    world.state = react(world.state, late).state;
+    CHECK(*world.state.terminate_at == world.now + 10s + 500ms);
 }
