@@ -3,6 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
 #include <memory>
 
 #include <fmt/format.h>
@@ -85,8 +88,18 @@ private:
         }
     }
 
+    // The writer that began first is the main one.
     void note(const std::vector<fs::path>& found) {
-        for (const auto& file : found) followed_.emplace_back().file = file;
+        std::multimap<double, fs::path> by_time;
+        for (const auto& file : found) by_time.emplace(begin_of(file), file);
+        for (const auto& [time, file] : by_time) followed_.emplace_back().file = file;
+    }
+
+    static double begin_of(const fs::path& file) {
+        constexpr double kNotYet = std::numeric_limits<double>::max();
+        if (::access(file.c_str(), R_OK) != 0) return kNotYet;
+        const auto first = TfEventReader(file, 0).next();
+        return first && !std::isnan(first->time) ? first->time : kNotYet;
     }
 
     void read_on(const Run& run, Clock::time_point limit) {

@@ -128,8 +128,9 @@ class Steering(PosterTest):
     def test_a_run_within_a_run_has_an_id_of_its_own(self):
         self.env["POSTER_WANDB_STEER"] = "true"
         self.launch(*self.command("env"))
-        inner = self.run_dirs()[-1]
-        self.assertIn(f"WANDB_RUN_ID={inner.name}\n", self.log(inner).decode())
+        for run in self.run_dirs():  # the outer one has the output of the inner one, too
+            variables = dict(line.split("=", 1) for line in self.log(run).decode().splitlines() if "=" in line)
+            self.assertEqual(variables["WANDB_RUN_ID"], variables["POSTER_RUN_ID"])
 
 
 if __name__ == "__main__":
