@@ -130,8 +130,9 @@ class Metrics(PosterTest):
     def test_runs_are_exported_by_what_they_logged(self):
         line = '{"kind":"metric","step":1,"values":{"loss":%s}}'
         for loss in (1, 2):
-            self.launch("sh", "-c", f"echo '{line % loss}' > $POSTER_EVENTS_DIR/node.1.jsonl")
-        first, second = (run.name for run in self.run_dirs())
+            command = f"echo '{line % loss}' > $POSTER_EVENTS_DIR/node.1.jsonl"
+            self.launch("sh", "-c", command, options=["--name", f"loss-{loss}"])
+        first, second = "loss-1", "loss-2"
         for words in ((), (first, second)):
             text = self.poster("export", "--csv", "--where", "metrics.loss > 1", *words, check=0).stdout.decode()
             self.assertIn(second, text)
