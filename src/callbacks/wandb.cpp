@@ -179,7 +179,7 @@ private:
         case Kind::history: take_history(run, it, record); break;
         case Kind::summary: take_summary(record); break;
         case Kind::exit:
-            it.facts["exit_code"] = *record.exit_code;
+            it.facts["exit_code"] = record.exit_code.value_or(0);
             tell_facts(run);
             break;
         case Kind::other: break;
