@@ -103,8 +103,7 @@ void take_events(const fs::path& run_dir, SavedFiles& files) {
 void take_directory(const fs::path& run_dir, const std::string& folder, SavedFiles& files) {
     const fs::path top = folder.empty() ? run_dir : run_dir / folder;
     std::error_code failure;
-    for (fs::recursive_directory_iterator it(top, failure), end; it != end && !failure;
-         it.increment(failure)) {
+    for (fs::recursive_directory_iterator it(top, failure), end; it != end && !failure; it.increment(failure)) {
         const std::string path = it->path().lexically_relative(run_dir).string();
         if (files.contains(path)) {
             if (files.at(path).folder) it.disable_recursion_pending();

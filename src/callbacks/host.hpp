@@ -34,8 +34,8 @@ struct HostJob {
 
 // Runs in the forked child until the end hooks are done; returns its exit status. Signals are blocked by the caller.
 int run_callback_host(HostJob job);
-// For a callback, from any thread: when the run is ended, SIGINT is to come before SIGTERM, since a library in the child
-// writes its last lines then.
+// For a callback, from any thread: when the run is ended, SIGINT is to come before SIGTERM, since a library in the
+// child writes its last lines then.
 void ask_for_interrupt_first();
 // Recovery: only the end hooks that the ledger lacks.
 void run_end_hooks(HostJob job, const Outcome& outcome);
