@@ -297,7 +297,7 @@ void put_sort(RunFilter& filter, std::string key) {
     filter.sort = key;
 }
 
-View put_columns(RunFilter& filter, std::string names) {
+View put_columns(RunFilter& filter, const std::string& names) {
     View view;
     if (names.empty()) return view;
     view.usual = names.starts_with('+');

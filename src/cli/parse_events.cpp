@@ -138,7 +138,9 @@ Command parse_log(const Words& words) {
     Words rest = form.read(front);
     if (form.wants_help()) return form.help();
     rest.insert(rest.end(), behind.begin(), behind.end());
-    if (rest.empty()) throw UsageError("what to log?", "usage: " + usage_of(form.command()));
+    if (rest.empty())
+        throw UsageError("what to log?",
+                         "usage: " + usage_of(form.command()) + "; `poster logs` prints what a run wrote");
     arguments.kind = check_one_of("what to log", rest.front(),
                                   {"metric", "message", "image", "file", "config", "summary", "notify"});
     arguments.words.assign(rest.begin() + 1, rest.end());

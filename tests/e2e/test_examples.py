@@ -42,7 +42,13 @@ class Examples(PosterTest):
     @poster_only
     def test_its_parameters_are_captured(self):
         self.launch(*TRAIN, "--epochs", "1", "--lr", "0.25")
-        self.assertEqual(self.run_json()["config"]["values"], {"points": 60, "epochs": 1, "lr": 0.25})
+        config = self.run_json()["config"]
+        self.assertEqual(config["source"], "argparse")
+        self.assertEqual(sorted(config["given"]), ["epochs", "lr", "points"])
+        self.assertEqual(config["values"].pop("checkpoint"), str(self.run_dir() / "files" / "checkpoint.json"))
+        self.assertEqual(
+            config["values"], {"points": 60, "epochs": 1, "lr": 0.25, "hidden": 32, "seed": 0, "resume": False}
+        )
 
     def test_the_shell_script_runs_each_seed(self):
         done = self.launch(str(EXAMPLES / "evaluate.sh"), "1")
