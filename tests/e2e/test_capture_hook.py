@@ -301,11 +301,15 @@ class HydraDetails(HookTest):
         events = self.run_app({"a": 1}, "--config-dir=conf", "hydra/env=mine")
         self.assertEqual(set(events), {"run_start", "job_start", "job_end", "run_end"})
 
-    def test_words_that_run_no_job_leave_no_events(self):
+    def test_words_that_run_no_job_make_no_run(self):
+        (self.cwd / "app.py").write_text(
+            "import hydra\n@hydra.main(version_base='1.3', config_path=None)\ndef main(config):\n    pass\nmain()\n"
+        )
         for words in (["--help"], ["--cfg", "job"], ["--hydra-help"], ["--version"]):
             with self.subTest(words=words):
-                self.fresh_store()
-                self.assertEqual(self.run_app({"a": 1}, *words), {})
+                command = [VENV_PYTHON, "app.py", *words]
+                self.assert_same(self.bare(*command), self.launch(*command), words)
+                self.assertEqual(self.run_dirs(), [])
 
     def test_a_python_without_site_is_captured_by_hydras_own_search_for_plugins(self):
         packages = subprocess.run(
