@@ -66,7 +66,7 @@ void append_json(std::string& out, std::string_view text) {
         out += nlohmann::json(std::string(text)).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-// What {:.6g} gives, several times as fast for the usual sizes.
+// What {:.6g} gives, but for the last digit of a tie; several times as fast for the usual sizes.
 void append_short(std::string& out, double value) {
     const double size = std::abs(value);
     if (!(size >= 1e-4 && size < 1e5)) {
@@ -77,8 +77,8 @@ void append_short(std::string& out, double value) {
         return;
     }
     int decimals = kDigits - 1; // behind the point, of a number from 1 to below 10
-    for (double bound = 10; size >= bound; bound *= 10) --decimals;
-    for (double bound = 1; size < bound && decimals < kMostDecimals; bound /= 10) ++decimals;
+    while (size >= kPowers[kDigits - decimals]) --decimals;
+    while (size < 1 && decimals < kMostDecimals && size * kPowers[decimals - kDigits + 1] < 1) ++decimals;
     auto whole = std::int64_t(std::llround(size * kPowers[decimals]));
     for (; decimals > 0 && whole % 10 == 0; whole /= 10) --decimals;
     const std::int64_t power = std::int64_t(kPowers[decimals]);
