@@ -151,12 +151,12 @@ void CapturedConfig::add_phase(Record& record, const json& event) {
         record.jobs.push_back(std::move(job));
     }
     if (phase != "job_end") return;
-    for (auto job = record.jobs.rbegin(); job != record.jobs.rend(); ++job) {
-        if ((*job)["number"] != member(event, "job") || job->contains("status")) continue;
-        (*job)["status"] = member(event, "status");
-        if (event.contains("error")) (*job)["error"] = event["error"];
-        return;
-    }
+    const auto job = std::find_if(record.jobs.rbegin(), record.jobs.rend(), [&](const json& it) {
+        return member(it, "number") == member(event, "job") && !it.contains("status");
+    });
+    if (job == record.jobs.rend()) return;
+    (*job)["status"] = member(event, "status");
+    if (event.contains("error")) (*job)["error"] = event["error"];
 }
 
 const CapturedConfig::Process& CapturedConfig::speaker() const {
