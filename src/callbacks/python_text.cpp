@@ -142,7 +142,7 @@ bool read_escape(string_view text, std::size_t& at, bool bytes, std::string& con
     } else if (is_digit(c, 8)) {
         std::size_t length = 1;
         while (length < 3 && at + 1 + length < text.size() && is_digit(text[at + 1 + length], 8)) ++length;
-        put(*read_code(text, at + 1, length, 8, false));
+        put(read_code(text, at + 1, length, 8, false).value_or(0));
         at += 1 + length;
     } else if (c == 'x' || (!bytes && (c == 'u' || c == 'U'))) {
         const std::size_t length = c == 'x' ? 2 : c == 'u' ? 4 : 8;
@@ -262,12 +262,12 @@ std::string python_repr(double number) {
     if (std::isinf(number)) return number > 0 ? "inf" : "-inf";
     std::array<char, 64> buffer{};
     auto* end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::scientific).ptr;
-    const std::string text(buffer.data(), end);
+    std::string text(buffer.data(), end);
     const int exponent = std::atoi(text.c_str() + text.find('e') + 1);
     constexpr int kFewest = -4, kMost = 16; // between them Python writes no exponent
     if (exponent < kFewest || exponent >= kMost) return text;
     end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, std::chars_format::fixed).ptr;
-    const std::string fixed(buffer.data(), end);
+    std::string fixed(buffer.data(), end);
     return fixed.find('.') == std::string::npos ? fixed + ".0" : fixed;
 }
 
