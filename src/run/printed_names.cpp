@@ -62,35 +62,25 @@ const Words& setting_parts() {
     return words;
 }
 
-// Names, whole, and parts of names, whose numbers tell nothing about a model.
+// Names, whole, and parts of names, whose numbers tell nothing about a model: of the machine and of the run …
 const Words& stop_names() {
-    static const Words words{"gpu",
-                             "device",
-                             "pid",
-                             "port",
-                             "id",
-                             "idx",
-                             "index",
-                             "seed",
-                             "line",
-                             "lineno",
-                             "batch",
+    static const Words words{
+        "gpu",     "device",     "pid",   "port",  "id",      "idx",        "index",    "seed",    "line",
+        "lineno",  "ram",        "vram",  "data",  "host",    "node",       "worker",   "workers", "thread",
+        "threads", "run",        "trial", "v_num", "version", "world_size", "gb_free",  "file",    "files",
+        "rank",    "local_rank", "level", "code",  "exit",    "status",     "job",      "args",    "ts",
+        "python",  "torch",      "cuda",  "numpy", "process", "process_id", "thread_id"};
+    return words;
+}
+
+// … and counts, times and speeds.
+const Words& count_names() {
+    static const Words words{"batch",
                              "bs",
                              "bsz",
                              "size",
-                             "ram",
-                             "vram",
-                             "data",
-                             "host",
-                             "node",
-                             "worker",
-                             "workers",
-                             "thread",
-                             "threads",
                              "total",
                              "n",
-                             "run",
-                             "trial",
                              "date",
                              "year",
                              "month",
@@ -107,35 +97,13 @@ const Words& stop_names() {
                              "ips",
                              "fps",
                              "dt",
-                             "v_num",
-                             "version",
                              "epochs",
-                             "world_size",
                              "batch_idx",
                              "batch_size",
                              "num_workers",
-                             "gb_free",
                              "took",
-                             "file",
-                             "files",
-                             "rank",
-                             "local_rank",
                              "best",
-                             "level",
-                             "code",
-                             "exit",
-                             "status",
-                             "job",
-                             "args",
-                             "ts",
                              "patience",
-                             "python",
-                             "torch",
-                             "cuda",
-                             "numpy",
-                             "process",
-                             "process_id",
-                             "thread_id",
                              "instances",
                              "num_batches",
                              "s",
@@ -222,7 +190,8 @@ NameKind classify(std::string_view name) {
     static const Words levels{"info", "debug", "warning", "warn", "critical", "notice", "trace", "fatal"};
     if (lower == "epoch" || lower == "ep" || lower == "current_epoch") return NameKind::epoch;
     if (step_names().contains(lower)) return NameKind::step;
-    if (stop_names().contains(lower) || levels.contains(lower) || is_rate(lower)) return NameKind::none;
+    if (stop_names().contains(lower) || count_names().contains(lower)) return NameKind::none;
+    if (levels.contains(lower) || is_rate(lower)) return NameKind::none;
     const auto parts = parts_of(lower);
     if (parts.empty() || any_in(parts, stop_parts())) return NameKind::none;
     return kind_of_parts(parts);
