@@ -1,5 +1,7 @@
 // Scalars and images that the child writes for TensorBoard, as metrics and images of the run.
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,8 +28,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kBatch = 256U << 10U;
 constexpr auto kTickTime = 5s;
-constexpr auto kReserve = 2s;     // of the end hook's time
-constexpr int kWalkEvery = 5;     // ticks
+constexpr auto kReserve = 2s; // of the end hook's time
+constexpr int kWalkEvery = 5; // ticks
+constexpr double kNotYet = std::numeric_limits<double>::max();
 constexpr auto kShortest = 200ms; // a program that ends sooner has not even loaded what writes such files
 
 bool is_event_file(const fs::path& path) {
@@ -55,8 +58,8 @@ public:
 
     void on_tick(const Run& run) override {
         begin(run);
-        note(files_->open_files());
-        if (ticks_ < 2 || ticks_ % kWalkEvery == 0) note(files_->changed_files(2000, 20ms));
+        note(run, files_->open_files());
+        if (ticks_ < 2 || ticks_ % kWalkEvery == 0) note(run, files_->changed_files(2000, 20ms));
         ++ticks_;
         read_on(run, Clock::now() + kTickTime);
     }
@@ -64,7 +67,7 @@ public:
     void on_end(const Run& run, const Outcome& outcome, Deadline deadline) override {
         begin(run);
         if (outcome.duration >= kShortest)
-            note(files_->changed_files(100'000, std::clamp<Milliseconds>(outcome.duration / 20, 20ms, 1s)));
+            note(run, files_->changed_files(100'000, std::clamp<Milliseconds>(outcome.duration / 20, 20ms, 1s)));
         read_on(run, deadline - kReserve);
     }
 
@@ -88,15 +91,30 @@ private:
         }
     }
 
-    // The writer that began first is the main one.
-    void note(const std::vector<fs::path>& found) {
-        std::multimap<double, fs::path> by_time;
-        for (const auto& file : found) by_time.emplace(begin_of(file), file);
-        for (const auto& [time, file] : by_time) followed_.emplace_back().file = file;
+    // The writer that began first is the main one, also where another one flushes earlier.
+    void note(const Run& run, const std::vector<fs::path>& found) {
+        std::multimap<std::pair<double, double>, fs::path> by_time; // a file system's clock is a coarse one
+        for (const auto& file : found) by_time.emplace(std::pair(made_at(file), first_event_at(file)), file);
+        for (const auto& [times, file] : by_time) {
+            followed_.emplace_back().file = file;
+            const double begin = times.first > 0 ? times.first : times.second;
+            if (root_.empty() && begin >= start_of(run) && begin < kNotYet) root_ = file.parent_path();
+        }
     }
 
-    static double begin_of(const fs::path& file) {
-        constexpr double kNotYet = std::numeric_limits<double>::max();
+    static double start_of(const Run& run) {
+        return std::chrono::duration<double>(run.started_at.time_since_epoch()).count();
+    }
+
+    // In seconds since 1970; 0: the file system does not tell.
+    static double made_at(const fs::path& file) {
+        struct statx facts{};
+        if (::statx(AT_FDCWD, file.c_str(), 0, STATX_BTIME, &facts) != 0 || (facts.stx_mask & STATX_BTIME) == 0)
+            return 0;
+        return double(facts.stx_btime.tv_sec) + double(facts.stx_btime.tv_nsec) / 1e9;
+    }
+
+    static double first_event_at(const fs::path& file) {
         if (::access(file.c_str(), R_OK) != 0) return kNotYet;
         const auto first = TfEventReader(file, 0).next();
         return first && !std::isnan(first->time) ? first->time : kNotYet;
@@ -130,8 +148,7 @@ private:
 
     // Its first event tells when the file was made.
     bool accept(const Run& run, Followed& it, const TfEvent& first) {
-        const double start = std::chrono::duration<double>(run.started_at.time_since_epoch()).count();
-        it.state = first.time < start ? Followed::State::refused : Followed::State::ours;
+        it.state = first.time < start_of(run) ? Followed::State::refused : Followed::State::ours;
         if (it.state == Followed::State::refused) return false;
         it.prefix = prefix_of(it.file.parent_path());
         return true;
