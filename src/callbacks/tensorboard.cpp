@@ -31,7 +31,7 @@ constexpr auto kTickTime = 5s;
 constexpr auto kReserve = 2s; // of the end hook's time
 constexpr int kWalkEvery = 5; // ticks
 constexpr double kNotYet = std::numeric_limits<double>::max();
-constexpr auto kShortest = 200ms; // a program that ends sooner has not even loaded what writes such files
+constexpr auto kShortest = 30ms; // a program that ends sooner has not even loaded what writes such files
 
 bool is_event_file(const fs::path& path) {
     const std::string name = path.filename();
