@@ -265,7 +265,8 @@ class Hydra(Config):
         done = self.poster("rerun", "-q", "last", "--", "new=2", "db=pg", "lr=3", check=0)
         printed = json.loads(done.stdout)
         self.assertEqual((printed["lr"], printed["new"], printed["db"]), (3, 2, {"driver": "pg"}))
-        argv = self.run_json(self.run_dirs()[-1])["argv"]
+        runs = [self.run_json(run) for run in self.run_dirs()]  # of the same second: in any order
+        (argv,) = [run["argv"] for run in runs if run["parent"]]
         self.assertEqual(argv[1:], ["app.py", "lr=3", "+new=2", "db=pg", "-cn", "config"])
 
     def test_flags_that_run_nothing_make_no_run(self):
