@@ -41,8 +41,8 @@ public:
     virtual void on_start(const Run&) {}
     // What is logged: each event, then those of the last moment together. A callback that is made anew, since the host
     // or a hook of it was given up, is handed all of the attempt's events again.
-    virtual void on_event(const Event&) {}
-    virtual void on_step(const Step&) {}
+    virtual void on_event(const Run&, const Event&) {}
+    virtual void on_step(const Run&, const Step&) {}
     // Which kinds of events it is called for: passing over a metric costs a tenth of handing it on.
     virtual bool wants(std::string_view /*kind*/) const { return true; }
     // Called every interval() while the child runs; zero: never.

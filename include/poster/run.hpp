@@ -80,6 +80,9 @@ struct Run {
     std::function<void(std::string_view section, const nlohmann::json& value)> record;
     // Raises the peak memory (bytes, whole tree) that the outcome will report.
     std::function<void(std::uint64_t bytes)> note_peak_memory;
+    // When the run is ended, SIGINT comes before SIGTERM from now on, as a library in the child writes its last lines
+    // then.
+    std::function<void()> interrupt_first;
 
     std::filesystem::path attempt_dir() const { return dir / "attempts" / std::to_string(attempt); }
 };

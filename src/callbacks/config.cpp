@@ -79,13 +79,12 @@ public:
         : redactor_(settings.list("capture.redact"), settings.list("capture.keep")) {}
 
     void on_start(const Run& run) override {
-        run_ = &run;
         if (run.attempt == 1) record(run, section_now(run, false));
     }
 
     bool wants(std::string_view kind) const override { return kind == "capture" || kind == "config"; }
 
-    void on_event(const Event& event) override {
+    void on_event(const Run&, const Event& event) override {
         if (is_too_deep(event.line())) return;
         if (event.kind() == "capture")
             captured_.add(event.writer(), event.data());
@@ -94,8 +93,8 @@ public:
         changed_ = true;
     }
 
-    void on_step(const Step&) override {
-        if (run_ != nullptr && std::exchange(changed_, false)) record(*run_, section_now(*run_, false));
+    void on_step(const Run& run, const Step&) override {
+        if (std::exchange(changed_, false)) record(run, section_now(run, false));
     }
 
     void on_end(const Run& run, const Outcome&, Deadline) override {
@@ -152,7 +151,6 @@ private:
     Redactor redactor_;
     CapturedConfig captured_;
     PythonImports imports_;
-    const Run* run_ = nullptr;
     bool looked_ = false, changed_ = false;
 };
 

@@ -53,9 +53,6 @@ std::vector<const CallbackEntry*> active_callbacks(const Settings& settings) {
     return active;
 }
 
-// For ask_for_interrupt_first(); there is one host in a process.
-std::atomic<int> link_of_callbacks = -1;
-
 class Host {
 public:
     explicit Host(HostJob job)
@@ -69,7 +66,7 @@ public:
             wake();
         };
         job_.run.note_peak_memory = [this](std::uint64_t bytes) { note_peak_memory(bytes); };
-        if (job_.link) link_of_callbacks = job_.link.get();
+        job_.run.interrupt_first = [this] { interrupt_first(); };
         for (const auto* entry : active_callbacks(job_.settings)) workers_.push_back(make_worker(*entry));
     }
 
@@ -107,6 +104,12 @@ private:
     void wake() const {
         std::uint64_t one = 1;
         if (::write(wake_.get(), &one, sizeof one) < 0) return; // full: it is awake already
+    }
+
+    void interrupt_first() const {
+        LinkMessage word;
+        word.kind = LinkKind::interrupt_first;
+        if (job_.link) send_message(job_.link.get(), word);
     }
 
     void note_peak_memory(std::uint64_t bytes) const {
@@ -327,12 +330,6 @@ private:
 int run_callback_host(HostJob job) {
     // Never destroyed: threads that were given up may still use it when the process ends.
     return (new Host(std::move(job)))->accompany();
-}
-
-void ask_for_interrupt_first() {
-    LinkMessage word;
-    word.kind = LinkKind::interrupt_first;
-    if (link_of_callbacks >= 0) send_message(link_of_callbacks, word);
 }
 
 void run_end_hooks(HostJob job, const Outcome& outcome) {

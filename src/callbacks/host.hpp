@@ -20,7 +20,7 @@
 namespace poster {
 
 struct HostJob {
-    Run run; // `record` and `note_peak_memory` are filled in by the host
+    Run run; // its functions are filled in by the host
     Settings settings;
     Fd link;              // to the supervisor; none in recovery
     int sealed_spec = -1; // memory file that takes the spec as JSON when a prepare hook changed it
@@ -34,9 +34,6 @@ struct HostJob {
 
 // Runs in the forked child until the end hooks are done; returns its exit status. Signals are blocked by the caller.
 int run_callback_host(HostJob job);
-// For a callback, from any thread: when the run is ended, SIGINT is to come before SIGTERM, since a library in the
-// child writes its last lines then.
-void ask_for_interrupt_first();
 // Recovery: only the end hooks that the ledger lacks.
 void run_end_hooks(HostJob job, const Outcome& outcome);
 // True if every active callback's end hook is in the ledger as ended (done, failed or out of time).

@@ -25,7 +25,7 @@ public:
     Milliseconds interval() const override { return kWriteEvery; }
     bool wants(std::string_view kind) const override { return kind == "metric" || kind == "summary"; }
 
-    void on_step(const Step& step) override {
+    void on_step(const Run&, const Step& step) override {
         const double now = double(wall_now().time_since_epoch().count()) / 1000;
         for (const auto& event : step.events) {
             if (event.kind() == "summary") {

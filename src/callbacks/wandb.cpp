@@ -15,7 +15,6 @@
 #include <wandb_log.hpp>
 
 #include "child_files.hpp"
-#include "host.hpp"
 #include "tracker_log.hpp"
 
 namespace poster {
@@ -83,20 +82,21 @@ public:
 
     Milliseconds interval() const override { return 2s; }
 
-    void on_event(const Event& event) override {
-        if (uses_wandb_ || event.kind() != "uses" || event.data().value("module", json()) != "wandb") return;
-        found_use();
+    bool wants(std::string_view kind) const override { return kind == "uses"; }
+
+    void on_event(const Run& run, const Event& event) override {
+        if (!uses_wandb_ && event.data().value("module", json()) == "wandb") found_use(run);
     }
 
     void on_tick(const Run& run) override {
         begin(run);
-        note(files_->open_files());
+        note(run, files_->open_files());
         read_on(run, Clock::now() + kTickTime);
     }
 
     void on_end(const Run& run, const Outcome&, Deadline deadline) override {
         begin(run);
-        note(files_->changed_files(20'000, 500ms));
+        note(run, files_->changed_files(20'000, 500ms));
         read_on(run, deadline - kReserve);
         if (!summary_.empty()) log_->add({{"kind", "summary"}, {"values", redacted_values(redactor_, "", summary_)}});
         if (log_->pending_bytes() > 0) log_->commit(followed_.front().file, cursor_of(followed_.front()));
@@ -120,13 +120,13 @@ private:
         }
     }
 
-    void found_use() {
+    void found_use(const Run& run) {
         uses_wandb_ = true;
-        ask_for_interrupt_first();
+        run.interrupt_first();
     }
 
-    void note(const std::vector<fs::path>& found) {
-        if (!found.empty() && !uses_wandb_) found_use();
+    void note(const Run& run, const std::vector<fs::path>& found) {
+        if (!found.empty() && !uses_wandb_) found_use(run);
         for (const auto& file : found) followed_.emplace_back().file = file;
     }
 

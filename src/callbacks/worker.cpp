@@ -180,14 +180,15 @@ void Worker::read_step(Callback& callback) {
     bool told = false;
     visitor.on_event = [&](const Event& event) {
         if (!std::exchange(told, true)) changed_(); // a hook is under way, which may hang
-        callback.on_event(event);
+        callback.on_event(run_, event);
     };
     more_events_ = events_.read(visitor);
 }
 
-EventReader::Visitor Worker::visitor_of(Callback& callback) {
+EventReader::Visitor Worker::visitor_of(Callback& callback) const {
     return {[&](std::string_view kind) { return callback.wants(kind); },
-            [&](const Event& event) { callback.on_event(event); }, [&](const Step& step) { callback.on_step(step); }};
+            [&](const Event& event) { callback.on_event(run_, event); },
+            [&](const Step& step) { callback.on_step(run_, step); }};
 }
 
 void Worker::perform(const Task& task) {

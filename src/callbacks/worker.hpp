@@ -52,7 +52,7 @@ private:
     Clock::time_point wake_at(Clock::time_point now) const;
     void perform(const Task& task);
     void read_step(Callback& callback);
-    static EventReader::Visitor visitor_of(Callback& callback);
+    EventReader::Visitor visitor_of(Callback& callback) const;
 
     const CallbackEntry& entry_;
     const Settings& settings_;

@@ -32,7 +32,7 @@ public:
         tell("start", run.id);
         misbehave(on_start_);
     }
-    void on_event(const Event& event) override { tell("event", std::string(event.kind())); }
+    void on_event(const Run&, const Event& event) override { tell("event", std::string(event.kind())); }
     void on_end(const Run& run, const Outcome& outcome, Deadline) override {
         tell("end", run.id, std::string(to_string(outcome.status)));
         misbehave(on_end_);

@@ -152,3 +152,19 @@ TEST_CASE("the local directory lists its files with sizes and hashes") {
     CHECK(fixture.record["files"][0]["bytes"] == 5);
     CHECK(fixture.record["files"][0]["sha256"] == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
 }
+
+TEST_CASE("a program that imports wandb is to be interrupted before it is terminated, and no other one") {
+    auto [line, expected] = GENERATE(table<std::string, bool>({
+        {R"({"kind":"uses","module":"wandb"})", true},
+        {R"({"kind":"uses","module":"mlflow"})", false},
+        {R"({"kind":"uses"})", false},
+    }));
+    CAPTURE(line);
+    CallbackFixture fixture({"true"});
+    auto wandb = fixture.make("wandb");
+    const Event event(line, "h.1");
+    REQUIRE(wandb->wants(event.kind()));
+    wandb->on_event(fixture.run, event);
+    CHECK(fixture.interrupts_first == expected);
+    CHECK_FALSE(wandb->wants("metric"));
+}

@@ -30,8 +30,8 @@ void see(const std::string& what) {
 
 struct Good : Callback {
     void on_start(const Run&) override { see("start"); }
-    void on_event(const Event& event) override { see("event " + std::string(event.kind())); }
-    void on_step(const Step& step) override { see("step of " + std::to_string(step.events.size())); }
+    void on_event(const Run&, const Event& event) override { see("event " + std::string(event.kind())); }
+    void on_step(const Run&, const Step& step) override { see("step of " + std::to_string(step.events.size())); }
     void on_end(const Run&, const Outcome& outcome, Deadline) override {
         see("end " + std::string(to_string(outcome.status)));
     }

@@ -94,7 +94,7 @@ TEST_CASE("the callback metrics writes what was logged, and the summary into the
         metric(R"(,"step":2)", R"("loss":0.25)"), R"({"kind":"summary","values":{"best":2}})"};
     std::vector<Event> events;
     for (const auto& line : lines) events.emplace_back(line, "h.1");
-    callback->on_step(Step{events});
+    callback->on_step(fixture.run, Step{events});
     callback->on_end(fixture.run, Outcome{}, Deadline::max());
     const auto metrics = read_json(fixture.run.attempt_dir() / "metrics.json");
     REQUIRE(metrics);
