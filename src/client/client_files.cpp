@@ -10,24 +10,10 @@
 
 #include <error.hpp>
 #include <files.hpp>
-#include <sha256.hpp>
 
 namespace poster {
 
 namespace fs = std::filesystem;
-
-const std::string& client_digest() {
-    static const std::string digest = [] {
-        Sha256 hash;
-        for (const auto& file : client_files()) {
-            hash.update(file.path);
-            hash.update(std::string_view("\0", 1));
-            hash.update(file.content);
-        }
-        return hash.hex().substr(0, 16);
-    }();
-    return digest;
-}
 
 fs::path install_client(const fs::path& parent) {
     fs::path folder = parent / client_digest();
