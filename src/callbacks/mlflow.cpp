@@ -93,7 +93,7 @@ public:
 
     void on_tick(const Run& run) override {
         begin(run);
-        files_->open_files();
+        note(run, files_->open_files());
         note(run, files_->changed_files(2000, 20ms));
         read_on(run, Clock::now() + kTickTime);
     }

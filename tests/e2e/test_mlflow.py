@@ -2,7 +2,7 @@
 
 import textwrap
 
-from harness import VENV_PYTHON, PosterTest, json_lines, main, needs_venv, poster_only
+from harness import VENV_PYTHON, PosterTest, json_lines, main, needs_venv, poster_only, wait_until
 
 
 @poster_only
@@ -42,6 +42,18 @@ class Mlflow(PosterTest):
         self.assertEqual(config, {"lr": 0.1, "layers": 3, "name": "x", "flag": True})
         (run,) = self.run_json()["mlflow"]["runs"]
         self.assertEqual(len(run["run_id"]), 32)
+
+    def test_a_file_that_is_kept_open_is_read_while_it_is(self):
+        script = (
+            "mkdir -p mlruns/0/r/metrics; echo 'run_id: r' > mlruns/0/r/meta.yaml; exec 3>> mlruns/0/r/metrics/loss\n"
+            "echo $(date +%s%3N) 1.5 1 >&3; while [ ! -e go ]; do sleep 0.01; done"
+        )
+        process = self.start("sh", "-c", script)
+        self.child_pid()
+        wait_until(lambda: self.points("loss"), what="the first point")
+        (self.cwd / "go").touch()
+        self.assertEqual(process.wait(60), 0)
+        self.assertEqual(self.points("loss"), [(1, 1.5)])
 
     def test_a_steered_run_that_is_continued_is_one_run_of_mlflow(self):
         script = """
