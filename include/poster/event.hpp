@@ -24,7 +24,8 @@ public:
     std::string_view kind() const { return kind_; } // metric, message, image, file, config, capture, summary, notify …
     std::string_view writer() const { return writer_; } // the file it stands in, without its ending: HOST.PID
     std::string_view line() const { return line_; }     // without the newline
-    // The whole line, parsed at the first call; an empty object where it is no JSON object.
+    // The whole line, parsed at the first call; an empty object where it is no JSON object, or one too deep to be
+    // handled.
     const nlohmann::json& data() const;
     WallTime time() const; // now, where the line tells none
 

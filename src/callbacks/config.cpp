@@ -25,25 +25,6 @@ namespace {
 
 using nlohmann::json;
 
-// A line of brackets only would take more stack than a thread has.
-bool is_too_deep(std::string_view line) {
-    constexpr int kDeepest = 200;
-    int depth = 0, deepest = 0;
-    bool quoted = false;
-    for (std::size_t i = 0; i < line.size(); ++i) {
-        const char c = line[i];
-        if (quoted && c == '\\')
-            ++i;
-        else if (c == '"')
-            quoted = !quoted;
-        else if (!quoted && (c == '{' || c == '['))
-            deepest = std::max(deepest, ++depth);
-        else if (!quoted && (c == '}' || c == ']'))
-            --depth;
-    }
-    return deepest > kDeepest;
-}
-
 // Each member of the section by what it is.
 json redacted_section(const Redactor& redactor, const json& section) {
     json safe = json::object();
@@ -85,7 +66,6 @@ public:
     bool wants(std::string_view kind) const override { return kind == "capture" || kind == "config"; }
 
     void on_event(const Run&, const Event& event) override {
-        if (is_too_deep(event.line())) return;
         if (event.kind() == "capture")
             captured_.add(event.writer(), event.data());
         else

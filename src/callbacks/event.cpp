@@ -1,5 +1,6 @@
 #include <poster/event.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 #include <nlohmann/json.hpp>
@@ -10,6 +11,29 @@
 namespace poster {
 
 using nlohmann::json;
+
+namespace {
+
+// Whoever copied or printed a line of brackets only would need more stack than a thread has.
+bool is_too_deep(std::string_view line) {
+    constexpr int kDeepest = 200;
+    int depth = 0, deepest = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const char c = line[i];
+        if (quoted && c == '\\')
+            ++i;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '['))
+            deepest = std::max(deepest, ++depth);
+        else if (!quoted && (c == '}' || c == ']'))
+            --depth;
+    }
+    return deepest > kDeepest;
+}
+
+} // namespace
 
 std::optional<std::string_view> Event::kind_at_front(std::string_view line) {
     constexpr std::string_view kBeginning = "{\"kind\":\"";
@@ -28,7 +52,7 @@ Event::Event(std::string_view line, std::string_view writer) : line_(line), writ
 
 const json& Event::data() const {
     if (!data_) {
-        json parsed = json::parse(line_, nullptr, false);
+        json parsed = is_too_deep(line_) ? json() : json::parse(line_, nullptr, false);
         data_ = std::make_shared<json>(parsed.is_object() ? std::move(parsed) : json::object());
     }
     return *data_;

@@ -10,6 +10,7 @@
 
 #include <files.hpp>
 #include <poster/callback.hpp>
+#include <records.hpp>
 #include <redact.hpp>
 #include <redact_values.hpp>
 #include <wandb_log.hpp>
@@ -85,7 +86,7 @@ public:
     bool wants(std::string_view kind) const override { return kind == "uses"; }
 
     void on_event(const Run& run, const Event& event) override {
-        if (!uses_wandb_ && event.data().value("module", json()) == "wandb") found_use(run);
+        if (!uses_wandb_ && text_of(event.data(), "module") == "wandb") found_use(run);
     }
 
     void on_tick(const Run& run) override {

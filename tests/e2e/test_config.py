@@ -83,10 +83,22 @@ class Events(Config):
                 self.assertIn("<redacted>", json.dumps(self.config()))
 
     def test_broken_lines_and_deep_nesting_harm_nothing(self):
-        deep = '{"kind":"capture","framework":"argparse","main":true,"values":{"x":' + "[" * 100000 + "]" * 100000 + "}}\n"
+        brackets = "[" * 100000 + "]" * 100000
         good = self.tell({"pid": 1, "main": True, "framework": "argparse", "values": {"lr": 1}})
-        self.launch_telling('{"kind":"capture","framework":\n{"kind":"capture"}\n' + deep + good)
-        self.assertEqual(self.config()["values"], {"lr": 1})
+        for deep in (
+            '"capture","framework":"argparse","main":true,"values":{"x":%s}',
+            '"config","values":{"x":%s}',
+            '"summary","values":{"x":%s}',
+            '"metric","values":{"x":%s}',
+            '"uses","module":%s',
+            '"unknown","x":%s',
+        ):
+            with self.subTest(deep):
+                self.fresh_store()
+                deep = '{"kind":%s}\n' % (deep % brackets)
+                self.launch_telling('{"kind":"capture","framework":\n{"kind":"capture"}\n' + deep + good)
+                self.assertEqual(self.config()["values"], {"lr": 1})
+                self.assertEqual(list((self.store / "active").iterdir()), [])
 
     def test_what_the_program_logs_is_kept_and_fills_gaps(self):
         logged = '{"kind":"config","values":{"lr":9,"width":8}}\n'
