@@ -8,6 +8,7 @@
 #include <poster/callback.hpp>
 #include <records.hpp>
 #include <redact.hpp>
+#include <redact_values.hpp>
 
 namespace poster {
 
@@ -44,9 +45,7 @@ private:
     void add_summary(const json& event) {
         const auto values = event.find("values");
         if (values == event.end() || !values->is_object()) return;
-        for (const auto& [name, value] : values->items())
-            summary_[name] =
-                value.is_string() ? json(redactor_.value(name, value.get_ref<const std::string&>())) : value;
+        summary_.update(redacted_values(redactor_, "", *values));
         summary_changed_ = true;
     }
 

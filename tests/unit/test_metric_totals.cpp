@@ -91,7 +91,8 @@ TEST_CASE("the callback metrics writes what was logged, and the summary into the
     REQUIRE(callback);
     const std::vector<std::string> lines{
         metric(R"(,"step":1)", R"("loss":0.5)"), R"({"kind":"summary","values":{"best":1,"api_key":"abc123"}})",
-        metric(R"(,"step":2)", R"("loss":0.25)"), R"({"kind":"summary","values":{"best":2}})"};
+        metric(R"(,"step":2)", R"("loss":0.25)"), R"({"kind":"summary","values":{"best":2}})",
+        R"({"kind":"summary","values":{"db":{"password":"swordfish","size":3}}})"};
     std::vector<Event> events;
     for (const auto& line : lines) events.emplace_back(line, "h.1");
     callback->on_step(fixture.run, Step{events});
@@ -100,6 +101,7 @@ TEST_CASE("the callback metrics writes what was logged, and the summary into the
     REQUIRE(metrics);
     CHECK((*metrics)["loss"]["last"] == 0.25);
     CHECK((*metrics)["loss"]["count"] == 2);
-    CHECK(fixture.record["summary"] == json{{"best", 2}, {"api_key", "<redacted>"}});
+    CHECK(fixture.record["summary"] ==
+          json{{"best", 2}, {"api_key", "<redacted>"}, {"db", {{"password", "<redacted>"}, {"size", 3}}}});
     CHECK_FALSE(callback->wants("message"));
 }
