@@ -11,26 +11,11 @@
 #include <vector>
 
 #include <poster/event.hpp>
+#include <poster/remote.hpp>
 #include <poster/run.hpp>
 #include <poster/settings.hpp>
 
 namespace poster {
-
-// What became of one delivery.
-struct Delivery {
-    enum class State { delivered, retry, failed } state = State::failed;
-    std::string receipt; // the remote's: an ETag, a message id
-    std::string error;
-};
-
-// One remote effect that waits in the run's outbox.
-struct OutboxEntry {
-    std::string key; // idempotency key
-    std::string callback;
-    std::string kind;
-    std::filesystem::path file; // relative to the run directory; empty: none
-    std::string payload;
-};
 
 class Callback {
 public:
@@ -48,10 +33,14 @@ public:
     // Called every interval() while the child runs; zero: never.
     virtual void on_tick(const Run&) {}
     virtual Milliseconds interval() const { return Milliseconds{0}; }
-    // Exactly once per attempt. Work unfinished at the deadline belongs into the outbox.
+    // Exactly once per attempt. What a hook has for others it leaves in the outbox: Run::queue.
     virtual void on_end(const Run&, const Outcome&, Deadline) {}
-    // The remote half, only in `poster sync`; idempotent.
-    virtual Delivery deliver(const OutboxEntry&, Deadline) { return {}; }
+
+    // The remote half, in `poster sync` and its kind only; what these throw counts as Delivery::State::retry.
+    // One message of the outbox. Of one run they are handed over one after the other, in the order of their queueing.
+    virtual Delivery deliver(const Run&, const OutboxEntry&, Deadline) { return {}; }
+    // Where copies of run directories go. Nothing is contacted or loaded before it is used.
+    virtual std::unique_ptr<Remote> remote() { return nullptr; }
 };
 
 // On or off, and why.
@@ -63,6 +52,7 @@ struct Activation {
 // Which hooks a callback has: the others are never called for it.
 struct Hooks {
     bool prepare = false, start = false, events = false, tick = false, end = false;
+    bool deliver = false, remote = false;
 };
 
 // A line of the registry, defined once in the callback's own file with `callback_entry<Type>(…)`.
@@ -101,6 +91,8 @@ CallbackEntry callback_entry(std::string name, std::string help, std::vector<Opt
     hooks.events = detail::is_overridden<decltype(&Type::on_event)> || detail::is_overridden<decltype(&Type::on_step)>;
     hooks.tick = detail::is_overridden<decltype(&Type::on_tick)>;
     hooks.end = detail::is_overridden<decltype(&Type::on_end)>;
+    hooks.deliver = detail::is_overridden<decltype(&Type::deliver)>;
+    hooks.remote = detail::is_overridden<decltype(&Type::remote)>;
     bool adds_events = false;
     if constexpr (requires { Type::kAddsEvents; }) adds_events = Type::kAddsEvents;
     return {std::move(name), std::move(help), std::move(options), activate, create, hooks, adds_events};

@@ -67,7 +67,19 @@ struct Outcome {
     bool log_truncated = false;          // output.log misses bytes (disk full, directory deleted …)
 };
 
-// One attempt of a run, as callbacks see it. `record` is safe from any thread.
+// One remote effect that waits in the run's outbox until `poster sync` carries it out.
+struct OutboxEntry {
+    std::string key;      // of the effect: however often an entry is queued under it, it comes about once
+    std::string callback; // whose deliver() carries it out
+    std::string kind;     // the callback's own word: "start", "end" …
+    std::string payload;  // the callback's own, JSON as a rule; no secret
+    int attempt = 1;      // set by Run::queue
+    WallTime queued_at{};
+    int tries = 0;             // deliveries begun before this one
+    bool perhaps_sent = false; // one of them was cut short, and whether it arrived is not known
+};
+
+// One attempt of a run, as callbacks see it. `record` and `queue` are safe from any thread.
 struct Run {
     std::string id;
     std::filesystem::path dir;   // the run directory
@@ -78,6 +90,8 @@ struct Run {
     WallTime started_at{};
     // Sets one top-level section of run.json, merged into what is there and written with the next atomic rewrite.
     std::function<void(std::string_view section, const nlohmann::json& value)> record;
+    // Adds an entry to the outbox. Throws Error when it cannot be written.
+    std::function<void(OutboxEntry entry)> queue;
     // Raises the peak memory (bytes, whole tree) that the outcome will report.
     std::function<void(std::uint64_t bytes)> note_peak_memory;
     // When the run is ended, SIGINT comes before SIGTERM from now on, as a library in the child writes its last lines

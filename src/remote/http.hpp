@@ -1,0 +1,97 @@
+#pragma once
+// HTTP(S) and SMTP(S) by libcurl, the one file that knows it. The library is loaded at the first transfer: linked in,
+// its thirty libraries would cost each start of poster 27 ms.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <error.hpp>
+#include <poster/run.hpp>
+
+namespace poster {
+
+// No answer, or none that could be understood: name not found, refused, cut off, stalled, wrong certificate …
+// The text holds no URL beyond host and port: a token may be part of it.
+class TransferError : public Error {
+public:
+    TransferError(const std::string& what, std::string help, bool passing)
+        : Error(what, std::move(help)), passing_(passing) {}
+    bool passing() const { return passing_; } // false: the certificate, the name of the protocol …
+
+private:
+    bool passing_;
+};
+
+struct TransferOptions {
+    std::string ca_file; // empty: what the environment or the system gives
+    Milliseconds connect_timeout{10'000};
+    Milliseconds stall_timeout{30'000}; // without a byte in either direction
+    std::function<bool()> cancelled;    // asked now and then; true: TransferError at once
+};
+
+// A piece of a form, as multipart/form-data.
+struct FormPart {
+    std::string name, content;   // content: of a field
+    std::string file_name, type; // of a file: its content as well, with a name and a media type
+};
+
+struct HttpRequest {
+    std::string method = "GET";
+    std::string url; // encoded by the caller
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::string body;                     // or
+    int file = -1;                        // a slice of an open file, by pread()
+    std::uint64_t offset = 0, length = 0; // or
+    std::vector<FormPart> form;
+    std::function<void(std::uint64_t bytes)> sent;        // of the body, as it goes
+    std::function<void(std::string_view bytes)> received; // empty: HttpResponse::body
+};
+
+struct HttpResponse {
+    int status = 0;
+    std::vector<std::pair<std::string, std::string>> headers; // names in lower case
+    std::string body;
+    std::string header(std::string_view name) const; // empty: there is none
+    std::optional<Milliseconds> retry_after() const; // seconds or a date
+};
+
+// One handle, whose connections are kept; of one thread at a time.
+class HttpClient {
+public:
+    explicit HttpClient(TransferOptions options);
+    HttpClient(HttpClient&&) noexcept;
+    HttpClient& operator=(HttpClient&&) noexcept;
+    ~HttpClient();
+
+    // Any status is an answer. No redirection is followed. Throws TransferError.
+    HttpResponse perform(const HttpRequest& request);
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+struct Mail {
+    std::string server; // "smtp://host:587" (STARTTLS) or "smtps://host:465"
+    bool require_tls = true;
+    std::string user, password; // empty user: no AUTH
+    std::string from;
+    std::vector<std::string> to;
+    std::string message; // header and body, lines ended by CR LF
+};
+
+struct MailAnswer {
+    int status = 0;   // the last reply's code: 250, 451, 550 …
+    std::string text; // of that reply
+};
+
+// Throws TransferError where there was no reply to speak of.
+MailAnswer send_mail(const Mail& mail, const TransferOptions& options);
+
+} // namespace poster
