@@ -18,6 +18,7 @@
 #include <records.hpp>
 #include <redact.hpp>
 #include <registry.hpp>
+#include <secret_setting.hpp>
 
 #include "reading.hpp"
 #include "recover.hpp"
@@ -39,12 +40,18 @@ void print_json(const ordered_json& value) {
     print_out(value.dump(2, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
+std::string shown_value(const std::string& key, const std::string& text, const Settings& settings,
+                        const Redactor& redactor) {
+    if (!text.empty() && is_secret_setting(settings, key)) return std::string(kRedacted);
+    return redactor.value(key, text);
+}
+
 ordered_json to_json(const Option& option, const Settings& settings, const Redactor& redactor) {
     auto value = settings.values().find(option.key);
     std::string text = value == settings.values().end() ? option.fallback : value->second.text;
     return {{"key", option.key},
             {"default", option.fallback},
-            {"value", redactor.value(option.key, text)},
+            {"value", shown_value(option.key, text, settings, redactor)},
             {"help", option.help}};
 }
 
@@ -170,7 +177,7 @@ int show_config(const PlainArguments& arguments) {
     ordered_json all = ordered_json::array();
     Table table({{"KEY"}, {"VALUE", 10}, {"FROM", 10}});
     for (const auto& [key, value] : workspace.settings.values()) {
-        std::string text = redactor.value(key, value.text);
+        std::string text = shown_value(key, value.text, workspace.settings, redactor);
         all.push_back({{"key", key}, {"value", text}, {"source", value.source}});
         bool usual = value.source == "default";
         table.add({{key, Colour::none},

@@ -44,12 +44,6 @@ std::string section_of(const std::string& key) {
     return dot == std::string::npos ? std::string{} : key.substr(0, dot);
 }
 
-std::string variable_of(const std::string& key) {
-    std::string name = "POSTER_";
-    for (const char c : key) name += c == '.' || c == '-' ? '_' : c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c;
-    return name;
-}
-
 // Everything that may be set: the options, and `enabled` of each of their sections.
 class KnownKeys {
 public:
@@ -221,6 +215,12 @@ void read_environment(const KnownKeys& known, Settings& settings) {
 }
 
 } // namespace
+
+std::string variable_of(const std::string& key) {
+    std::string name = "POSTER_";
+    for (const char c : key) name += c == '.' || c == '-' ? '_' : c >= 'a' && c <= 'z' ? char(c - 'a' + 'A') : c;
+    return name;
+}
 
 const std::vector<Option>& core_options() {
     static const std::vector<Option> options{

@@ -17,6 +17,7 @@ struct SettingsSources {
 
 // Settings of poster itself: store, run.grace, run.timeout, capture.redact, capture.keep, log.level …
 const std::vector<Option>& core_options();
+std::string variable_of(const std::string& key); // POSTER_SECTION_KEY
 // `options` holds every known key (core and callbacks). A section may always hold `enabled = false`.
 // Throws UsageError naming file, line, the unknown key and its nearest neighbour, or a value of the wrong type.
 Settings load_settings(const SettingsSources& sources, const std::vector<Option>& options);
