@@ -29,10 +29,12 @@ private:
 };
 
 struct TransferOptions {
-    std::string ca_file; // empty: what the environment or the system gives
+    std::string ca_file;     // empty: what the environment (POSTER_CA_BUNDLE, CURL_CA_BUNDLE, SSL_CERT_FILE,
+                             // REQUESTS_CA_BUNDLE, ca_variable) or the system gives
+    std::string ca_variable; // one more variable that may name it: AWS_CA_BUNDLE
     Milliseconds connect_timeout{10'000};
     Milliseconds stall_timeout{30'000}; // without a byte in either direction
-    std::function<bool()> cancelled;    // asked now and then; true: TransferError at once
+    std::function<bool()> cancelled;    // asked at least once a second; true: TransferError at once
 };
 
 // A piece of a form, as multipart/form-data.
@@ -43,33 +45,38 @@ struct FormPart {
 
 struct HttpRequest {
     std::string method = "GET";
-    std::string url; // encoded by the caller
+    std::string url; // encoded by the caller, and sent as it is
     std::vector<std::pair<std::string, std::string>> headers;
     std::string body;                     // or
     int file = -1;                        // a slice of an open file, by pread()
     std::uint64_t offset = 0, length = 0; // or
     std::vector<FormPart> form;
-    std::function<void(std::uint64_t bytes)> sent;        // of the body, as it goes
-    std::function<void(std::string_view bytes)> received; // empty: HttpResponse::body
+    std::function<void(std::uint64_t bytes)> sent;        // so many bytes more of the body
+    std::function<void(std::string_view bytes)> received; // takes the body of a 2xx answer; others are in `body`
 };
 
 struct HttpResponse {
     int status = 0;
     std::vector<std::pair<std::string, std::string>> headers; // names in lower case
     std::string body;
-    std::string header(std::string_view name) const; // empty: there is none
-    std::optional<Milliseconds> retry_after() const; // seconds or a date
+    std::string header(std::string_view lower_case_name) const; // empty: there is none
+    std::optional<Milliseconds> retry_after() const;            // seconds or a date
 };
 
-// One handle, whose connections are kept; of one thread at a time.
+// "Wed, 25 Nov 2026 17:22:46 GMT"
+std::optional<WallTime> parse_http_date(const std::string& text);
+
+// One handle, whose connections are kept; of one thread at a time. Proxies are those of the environment.
 class HttpClient {
 public:
+    // Throws Error where libcurl is not installed or the certificates cannot be read.
     explicit HttpClient(TransferOptions options);
     HttpClient(HttpClient&&) noexcept;
     HttpClient& operator=(HttpClient&&) noexcept;
     ~HttpClient();
 
-    // Any status is an answer. No redirection is followed. Throws TransferError.
+    // Any status is an answer. No redirection is followed. Throws TransferError; what `sent` and `received` throw goes
+    // through; Error where the file is shorter than it is said to be.
     HttpResponse perform(const HttpRequest& request);
 
 private:
@@ -91,7 +98,8 @@ struct MailAnswer {
     std::string text; // of that reply
 };
 
-// Throws TransferError where there was no reply to speak of.
+// Sent to all of them or to none: the first refusal ends it and is the answer. Throws TransferError where there was no
+// reply to speak of, Error for an address with control characters in it.
 MailAnswer send_mail(const Mail& mail, const TransferOptions& options);
 
 } // namespace poster
