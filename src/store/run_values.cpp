@@ -16,7 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kLongestText = 500; // bytes of one value
-constexpr double kExactBelow = 9007199254740992.0;
 
 std::string cut(const std::string& text) {
     return text.size() <= kLongestText ? text : valid_utf8(text.substr(0, kLongestText));
@@ -70,16 +69,6 @@ RunValues values_of_run(const std::filesystem::path& run_dir) {
     return values_of(member(run, "config"), member(run, "summary"), metrics_of_run(run_dir));
 }
 
-json json_of(const Value& value) {
-    if (const auto* flag = std::get_if<bool>(&value)) return *flag;
-    if (const auto* number = std::get_if<double>(&value)) {
-        if (std::trunc(*number) == *number && std::abs(*number) < kExactBelow) return std::int64_t(*number);
-        return json_of_number(*number);
-    }
-    if (const auto* text = std::get_if<std::string>(&value)) return *text;
-    return nullptr;
-}
-
 json json_of_values(const RunValues& values) {
     json all = json::object();
     for (const auto& [key, value] : values) all[key] = json_of(value);
@@ -92,15 +81,6 @@ RunValues values_from_json(const json& values) {
         for (const auto& [key, value] : values.items())
             if (all.size() < kMostValues) all[key] = value_of(value);
     return all;
-}
-
-std::string text_of(const Value& value) {
-    if (std::holds_alternative<std::monostate>(value)) return {};
-    if (const auto* text = std::get_if<std::string>(&value)) return *text;
-    if (const auto* number = std::get_if<double>(&value); number && std::trunc(*number) != *number)
-        return fmt::format("{:.6g}", *number);
-    const json whole = json_of(value);
-    return whole.is_string() ? whole.get<std::string>() : whole.dump();
 }
 
 } // namespace poster

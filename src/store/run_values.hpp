@@ -4,13 +4,12 @@
 #include <filesystem>
 #include <map>
 #include <string>
-#include <variant>
 
 #include <nlohmann/json_fwd.hpp>
 
-namespace poster {
+#include <value.hpp>
 
-using Value = std::variant<std::monostate, bool, double, std::string>; // the first: null
+namespace poster {
 
 using RunValues = std::map<std::string, Value>;
 
@@ -22,7 +21,5 @@ RunValues values_of(const nlohmann::json& config, const nlohmann::json& summary,
 
 nlohmann::json json_of_values(const RunValues& values);
 RunValues values_from_json(const nlohmann::json& values);
-nlohmann::json json_of(const Value& value);
-std::string text_of(const Value& value); // for people; null is empty
 
 } // namespace poster

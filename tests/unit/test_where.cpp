@@ -233,3 +233,50 @@ TEST_CASE("a generated expression holds as its words mean") {
         REQUIRE(Where::parse(text).holds(lookup) == expected);
     }
 }
+
+TEST_CASE("a condition of metrics holds for their values or does not") {
+    const std::map<std::string, Value> values{{"val_loss", 12.5}, {"loss", std::string("nan")},
+                                              {"val/acc", 0.9},   {"train loss", 1.0},
+                                              {"epoch", 4.0},     {"huge", INFINITY}};
+    const auto lookup = [&](const std::string& name) {
+        const auto found = values.find(name);
+        return std::vector{found == values.end() ? Value{} : found->second};
+    };
+    auto [expression, expected] = GENERATE(table<std::string, bool>({
+        {"val_loss > 10", true},
+        {"val_loss > 12.5", false},
+        {"val_loss>10 and epoch >= 4", true},
+        {"val_loss > 10 and epoch > 4", false},
+        {"loss = nan", true},
+        {"loss = NaN", true},
+        {"val_loss = nan", false},
+        {"loss != nan", false},
+        {"loss > 10", false},
+        {"huge = inf", true},
+        {"val_loss > 'train loss'", true},
+        {"'train loss' = 1", true},
+        {"val/acc < val_loss", true},
+        {"unknown > 1", false},
+        {"not unknown > 1", true},
+        {"unknown = null", true},
+    }));
+    INFO(expression);
+    CHECK(Where::parse(expression, Vocabulary::metrics).holds(lookup) == expected);
+}
+
+TEST_CASE("a condition of metrics that cannot be meant is refused at its place") {
+    auto [expression, why] = GENERATE(table<std::string, std::string>({
+        {"", "the expression is empty\n  \n  ^"},
+        {"val_loss >", "a name or a value is missing here\n  val_loss >\n            ^"},
+        {"val_loss => 3", "a name or a value is missing here"},
+        {"val_loss > 3 acc", "'acc' is not expected here"},
+        {"(val_loss > 3", "this '(' is not closed"},
+    }));
+    INFO(expression);
+    try {
+        Where::parse(expression, Vocabulary::metrics);
+        FAIL("it is taken");
+    } catch (const UsageError& error) {
+        CHECK(std::string(error.what()).starts_with(why));
+    }
+}

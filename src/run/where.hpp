@@ -1,5 +1,6 @@
 #pragma once
-// The expressions of `ls --where`: `config.lr > 0.01 and metrics.loss.min < 0.3` (docs/commands/ls.md has the grammar).
+// The expressions of `ls --where`: `config.lr > 0.01 and metrics.loss.min < 0.3` (docs/commands/ls.md has the grammar),
+// and of a messenger's `when`: `val_loss > 10`.
 
 #include <functional>
 #include <memory>
@@ -7,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "run_values.hpp"
+#include "value.hpp"
 
 namespace poster {
 
@@ -15,10 +16,14 @@ namespace poster {
 // none.
 using Lookup = std::function<std::vector<Value>(const std::string& name)>;
 
+// What its names are. of_run: a run's columns and values. metrics: any word that is no literal is the name of a metric;
+// one that is NaN is the text "nan".
+enum class Vocabulary { of_run, metrics };
+
 class Where {
 public:
     // Throws UsageError that shows the place.
-    static Where parse(std::string_view text);
+    static Where parse(std::string_view text, Vocabulary vocabulary = Vocabulary::of_run);
 
     bool holds(const Lookup& lookup) const;
     std::vector<std::string> names() const; // that it asks for, each once

@@ -203,8 +203,7 @@ bool is_quote(char c) {
 [[noreturn]] void refuse(std::string_view text, std::size_t at, const std::string& why, const std::string& help = {}) {
     std::string line(text);
     std::replace_if(line.begin(), line.end(), is_space, ' ');
-    throw UsageError(fmt::format("--where: {}\n  {}\n  {:>{}}", why, line, "^", display_width(line.substr(0, at)) + 1),
-                     help);
+    throw UsageError(fmt::format("{}\n  {}\n  {:>{}}", why, line, "^", display_width(line.substr(0, at)) + 1), help);
 }
 
 class Words {
@@ -311,10 +310,11 @@ std::optional<Operator> operator_of(const Token& token) {
 
 class Parser {
 public:
-    explicit Parser(std::string_view text) : text_(text), tokens_(Words(text).all()) {}
+    Parser(std::string_view text, Vocabulary vocabulary)
+        : text_(text), vocabulary_(vocabulary), tokens_(Words(text).all()) {}
 
     NodePointer whole() {
-        if (peek().kind == Token::Kind::end) refuse(text_, 0, "the expression is empty", kExample);
+        if (peek().kind == Token::Kind::end) refuse(text_, 0, "the expression is empty", example());
         NodePointer node = any();
         if (peek().kind != Token::Kind::end)
             refuse(text_, peek().at, fmt::format("'{}' is not expected here", peek().text),
@@ -323,7 +323,11 @@ public:
     }
 
 private:
-    static constexpr const char* kExample = "for example 'config.lr > 0.01 and metrics.loss.min < 0.3'";
+    bool of_metrics() const { return vocabulary_ == Vocabulary::metrics; }
+    const char* example() const {
+        return of_metrics() ? "for example 'val_loss > 10' or 'loss = nan'"
+                            : "for example 'config.lr > 0.01 and metrics.loss.min < 0.3'";
+    }
 
     const Token& peek() const { return tokens_[next_]; }
     const Token& take() { return tokens_[peek().kind == Token::Kind::end ? next_ : next_++]; }
@@ -386,7 +390,7 @@ private:
             node.by = *by;
             node.right.push_back(right_operand(node));
         } else if (node.left.name.empty()) {
-            refuse(text_, node.left.at, fmt::format("'{}' is compared with nothing", node.left.spelling), kExample);
+            refuse(text_, node.left.at, fmt::format("'{}' is compared with nothing", node.left.spelling), example());
         }
         auto made = std::make_shared<const Node>(std::move(node));
         return negated ? std::make_shared<const Node>(Node{Node::Kind::none, {made}}) : made;
@@ -412,6 +416,7 @@ private:
     Operand left_operand() {
         const Token token = operand_token();
         Operand operand{{}, {}, token.text, nullptr, token.at};
+        if (of_metrics()) return metric_operand(token);
         if (token.kind == Token::Kind::quoted) {
             operand.literal = token.text;
         } else if (is_column(token.text) || is_value_name(token.text)) {
@@ -429,7 +434,9 @@ private:
         const Token token = operand_token();
         Operand operand{{}, {}, token.text, nullptr, token.at};
         const bool quoted = token.kind == Token::Kind::quoted;
-        if (!quoted && (is_value_name(token.text) || (node.left.name.empty() && is_column(token.text)))) {
+        if (of_metrics()) {
+            operand = metric_operand(token);
+        } else if (!quoted && (is_value_name(token.text) || (node.left.name.empty() && is_column(token.text)))) {
             operand.name = token.text;
             operand.spelling.clear();
         } else {
@@ -444,10 +451,27 @@ private:
         return operand;
     }
 
+    // "val loss" in quotes is a name, too.
+    Operand metric_operand(const Token& token) const {
+        Operand operand{{}, {}, lower(token.text), nullptr, token.at};
+        if (token.kind == Token::Kind::word) operand.literal = literal_of(token.text);
+        const bool is_literal =
+            !std::holds_alternative<std::string>(operand.literal) && token.kind == Token::Kind::word;
+        if (is_literal) return operand;
+        if (token.kind == Token::Kind::word && (operand.spelling == "nan" || operand.spelling.ends_with("inf"))) {
+            operand.literal = operand.spelling;
+            return operand;
+        }
+        operand.literal = {};
+        operand.name = token.text;
+        operand.spelling.clear();
+        return operand;
+    }
+
     Token operand_token() {
         const Token token = take();
         if (token.kind == Token::Kind::word || token.kind == Token::Kind::quoted) return token;
-        refuse(text_, token.at, "a name or a value is missing here", kExample);
+        refuse(text_, token.at, "a name or a value is missing here", example());
     }
 
     // A duration, a time or a status, where the column is one.
@@ -490,6 +514,7 @@ private:
     }
 
     std::string_view text_;
+    Vocabulary vocabulary_;
     std::vector<Token> tokens_;
     std::size_t next_ = 0;
     int depth_ = 0;
@@ -497,9 +522,14 @@ private:
 
 } // namespace
 
-Where Where::parse(std::string_view text) {
+Where Where::parse(std::string_view text, Vocabulary vocabulary) {
     Where where;
-    where.root_ = Parser(text).whole();
+    try {
+        where.root_ = Parser(text, vocabulary).whole();
+    } catch (const UsageError& error) {
+        if (vocabulary == Vocabulary::metrics) throw; // its caller names the setting
+        throw UsageError(std::string("--where: ") + error.what(), error.help());
+    }
     return where;
 }
 
