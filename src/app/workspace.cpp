@@ -10,6 +10,7 @@
 #include <files.hpp>
 #include <load_settings.hpp>
 #include <metric_patterns.hpp>
+#include <path_setting.hpp>
 #include <registry.hpp>
 
 namespace poster {
@@ -51,13 +52,6 @@ std::vector<Option> all_options() {
     return options;
 }
 
-// No shell has expanded it in a file.
-fs::path expanded(const std::string& text) {
-    const std::string home = variable("HOME");
-    if (home.empty() || (text != "~" && text.rfind("~/", 0) != 0)) return text;
-    return text.size() <= 2 ? fs::path{home} : fs::path{home} / text.substr(2);
-}
-
 fs::path tidy(const fs::path& path) {
     const fs::path normal = path.lexically_normal();
     return normal.has_filename() || !normal.has_relative_path() ? normal : normal.parent_path(); // "a/b/" is "a/b"
@@ -71,7 +65,7 @@ fs::path store_of(const Settings& settings, const fs::path& cwd, const fs::path&
     const fs::path base = from_command_line ? cwd
                           : project.empty() ? default_store(cwd).parent_path()
                                             : project.parent_path();
-    return base / expanded(value.text);
+    return base / with_home(value.text);
 }
 
 // A pattern that is none would be found out only in the callback host, when the run is under way.

@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <limits>
 #include <string>
 
 #include <fmt/format.h>
@@ -23,32 +25,72 @@ namespace {
 
 constexpr mode_t kFileMode = 0600;
 constexpr std::size_t kBlock = 1 << 17;
-constexpr std::size_t kMostAtOnce = 1 << 30;
+constexpr std::uint64_t kPiece = 64 << 20; // of a copy inside the kernel
 
 fs::path temporary_beside(const fs::path& path) {
     static std::atomic<unsigned> counter{0};
     return path.parent_path() / fmt::format(".{}.{}.{}.tmp", path.filename().native(), ::getpid(), counter++);
 }
 
-// False: nothing, or not all, was copied; both descriptors stand where it goes on.
-bool copy_in_kernel(int from, int to) {
-    if (::ioctl(to, FICLONE, from) == 0) return true;
-    while (::copy_file_range(from, nullptr, to, nullptr, kMostAtOnce, 0) > 0) {
-    }
-    return false; // the end, or an error: reading will tell
-}
+class Copying {
+public:
+    Copying(const OpenFile& from, const OpenFile& to, std::uint64_t bytes,
+            const std::function<bool(std::uint64_t)>& moved)
+        : from_(from), to_(to), left_(bytes), moved_(moved) {}
 
-void copy_bytes(int from, int to, const fs::path& source, const fs::path& target) {
-    if (copy_in_kernel(from, to)) return;
-    std::string block(kBlock, '\0');
-    for (;;) {
-        const ssize_t got = ::read(from, block.data(), block.size());
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw_errno("read " + source.native(), errno);
-        if (got == 0) return;
-        if (!write_all(to, {block.data(), std::size_t(got)})) throw_errno("write " + target.native(), errno);
+    std::uint64_t run() {
+        if (!clone() && !copy_in_kernel()) copy_through_memory();
+        return copied_;
     }
-}
+
+private:
+    bool clone() {
+        if (::ioctl(to_.fd, FICLONE, from_.fd) != 0) return false;
+        struct stat facts{};
+        check_syscall("write " + to_.path.native(), ::fstat(to_.fd, &facts));
+        if (std::uint64_t(facts.st_size) > left_) {
+            check_syscall("write " + to_.path.native(), ::ftruncate(to_.fd, off_t(left_)));
+            facts.st_size = off_t(left_);
+        }
+        go_on(std::uint64_t(facts.st_size));
+        return true;
+    }
+
+    // False: not all was copied, perhaps nothing; both descriptors stand where it goes on.
+    bool copy_in_kernel() {
+        while (left_ > 0) {
+            const ssize_t got =
+                ::copy_file_range(from_.fd, nullptr, to_.fd, nullptr, std::min<std::uint64_t>(left_, kPiece), 0);
+            if (got <= 0) return false; // the end, or an error: reading will tell
+            if (!go_on(std::uint64_t(got))) return true;
+        }
+        return true;
+    }
+
+    void copy_through_memory() {
+        std::string block(kBlock, '\0');
+        while (left_ > 0) {
+            const ssize_t got = ::read(from_.fd, block.data(), std::min<std::uint64_t>(left_, block.size()));
+            if (got < 0 && errno == EINTR) continue;
+            if (got < 0) throw_errno("read " + from_.path.native(), errno);
+            if (got == 0) return;
+            if (!write_all(to_.fd, {block.data(), std::size_t(got)})) throw_errno("write " + to_.path.native(), errno);
+            if (!go_on(std::uint64_t(got))) return;
+        }
+    }
+
+    bool go_on(std::uint64_t bytes) {
+        copied_ += bytes;
+        left_ -= bytes;
+        return moved_(bytes);
+    }
+
+    const OpenFile& from_;
+    const OpenFile& to_;
+    std::uint64_t left_;
+    std::uint64_t copied_ = 0;
+    const std::function<bool(std::uint64_t)>& moved_;
+};
 
 struct stat facts_of(const fs::path& path) {
     struct stat facts{};
@@ -66,7 +108,8 @@ std::uint64_t copy_new(const fs::path& from, const fs::path& to) {
     Fd target{check_syscall("write " + to.native(),
                             ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode))};
     try {
-        copy_bytes(source.get(), target.get(), from, to);
+        copy_beginning({source.get(), from}, {target.get(), to}, std::numeric_limits<std::uint64_t>::max(),
+                       [](std::uint64_t) { return true; });
         check_syscall("write " + to.native(), ::fstat(target.get(), &facts));
         check_syscall("write " + to.native(), ::close(target.release()));
     } catch (const Error&) {
@@ -201,6 +244,11 @@ Copied clone_folder(const fs::path& from, const fs::path& to, std::vector<fs::pa
     } catch (const fs::filesystem_error& error) {
         throw_errno("copy " + from.native(), error.code().value());
     }
+}
+
+std::uint64_t copy_beginning(const OpenFile& from, const OpenFile& to, std::uint64_t bytes,
+                             const std::function<bool(std::uint64_t)>& moved) {
+    return Copying(from, to, bytes, moved).run();
 }
 
 } // namespace poster

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -25,5 +26,16 @@ std::filesystem::path clone_file_as_new(const std::filesystem::path& from, const
 // nor folder, and links to folders elsewhere, are left out and listed. Throws Error.
 Copied clone_folder(const std::filesystem::path& from, const std::filesystem::path& to,
                     std::vector<std::filesystem::path>& left_out);
+
+struct OpenFile {
+    int fd;
+    std::filesystem::path path; // for the error
+};
+
+// Not more than `bytes` from the beginning of a file into one that is empty, on descriptors that stand at their
+// beginnings. `moved` is told of each piece; with false the copy ends there. Returns how much was copied: less where
+// there is less. Throws SystemError.
+std::uint64_t copy_beginning(const OpenFile& from, const OpenFile& to, std::uint64_t bytes,
+                             const std::function<bool(std::uint64_t)>& moved);
 
 } // namespace poster

@@ -88,7 +88,7 @@ int check_syscall(const std::string& attempt, int result) {
 }
 
 void throw_errno(const std::string& attempt, int error) {
-    throw Error(attempt + ": " + std::strerror(error));
+    throw SystemError(attempt + ": " + std::strerror(error), error);
 }
 
 void say(const std::string& message, bool fresh_line) {

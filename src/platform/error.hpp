@@ -25,7 +25,17 @@ public:
     using Error::Error;
 };
 
-// Throws Error "attempt: strerror" for a negative result, returns it otherwise.
+// The kernel said no, and which `errno` it said.
+class SystemError : public Error {
+public:
+    SystemError(const std::string& what, int code) : Error(what), code_(code) {}
+    int code() const { return code_; }
+
+private:
+    int code_;
+};
+
+// Throws SystemError "attempt: strerror" for a negative result, returns it otherwise.
 int check_syscall(const std::string& attempt, int result);
 [[noreturn]] void throw_errno(const std::string& attempt, int error);
 

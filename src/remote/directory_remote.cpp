@@ -1,0 +1,342 @@
+#include "directory_remote.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include <clock.hpp>
+#include <copy_file.hpp>
+#include <error.hpp>
+#include <fd.hpp>
+#include <process.hpp>
+#include <sha256.hpp>
+
+#include "remote_path.hpp"
+
+namespace poster {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr mode_t kFileMode = 0600;
+constexpr mode_t kFolderMode = 0700;
+constexpr std::size_t kBlock = 256 << 10;
+
+// progress.cancelled() was seen: nothing is told of this file.
+struct Cancelled {};
+
+enum class Missing { make, fail };
+
+// No other thread, process or host has it.
+std::string unique_part_name() {
+    static std::atomic<unsigned> counter{0};
+    return part_name(fmt::format("{} {} {} {}", host_name(), ::getpid(), counter++,
+                                 std::chrono::steady_clock::now().time_since_epoch().count()));
+}
+
+Fd open_root(const fs::path& root) {
+    return Fd{
+        check_syscall("open " + root.native(), ::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK))};
+}
+
+// No link is followed on the way, so that nothing leads out of the root.
+Fd open_folder(const fs::path& root, std::span<const std::string> parts, Missing missing) {
+    Fd folder = open_root(root);
+    fs::path shown = root;
+    for (const auto& part : parts) {
+        shown /= part;
+        if (missing == Missing::make) {
+            const int made = ::mkdirat(folder.get(), part.c_str(), kFolderMode);
+            if (made == 0) ::fsync(folder.get()); // some network file systems refuse it
+        }
+        folder = Fd{check_syscall("open " + shown.native(), ::openat(folder.get(), part.c_str(),
+                                                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
+    }
+    return folder;
+}
+
+// A regular file and its size.
+struct Opened {
+    Fd fd;
+    std::uint64_t bytes = 0;
+};
+
+Opened open_file(int folder, const std::string& name, const fs::path& shown) {
+    Opened file;
+    file.fd = Fd{check_syscall("read " + shown.native(),
+                               ::openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC))};
+    struct stat facts{};
+    check_syscall("read " + shown.native(), ::fstat(file.fd.get(), &facts));
+    if (!S_ISREG(facts.st_mode)) throw Error(shown.native() + " is no regular file");
+    file.bytes = std::uint64_t(facts.st_size);
+    return file;
+}
+
+std::string hash_of(int fd, const fs::path& shown, const Progress& progress) {
+    Sha256 hash;
+    std::string block(kBlock, '\0');
+    for (off_t at = 0;;) {
+        if (progress.cancelled()) throw Cancelled{};
+        const ssize_t got = ::pread(fd, block.data(), block.size(), at);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw_errno("read " + shown.native(), errno);
+        if (got == 0) return hash.hex();
+        hash.update({block.data(), std::size_t(got)});
+        at += got;
+    }
+}
+
+// A file that is being made beside its place; gone with this object unless it was put there.
+class Part {
+public:
+    Part(int folder, fs::path shown)
+        : folder_(folder), shown_(std::move(shown)), name_(unique_part_name()),
+          fd_(check_syscall(
+              "write " + shown_.native(),
+              ::openat(folder, name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode))) {}
+    Part(const Part&) = delete;
+    Part& operator=(const Part&) = delete;
+    ~Part() {
+        if (!placed_) ::unlinkat(folder_, name_.c_str(), 0);
+    }
+
+    int fd() const { return fd_.get(); }
+    // What is read afterwards comes from where the file is kept, as far as the kernel can be made to.
+    void flush() const {
+        check_syscall("write " + shown_.native(), ::fsync(fd_.get()));
+        ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+    }
+    void put_in_place(const std::string& name) {
+        check_syscall("write " + shown_.native(), ::renameat(folder_, name_.c_str(), folder_, name.c_str()));
+        placed_ = true;
+        ::fsync(folder_); // some network file systems refuse it: then the rename is as safe as they make it
+    }
+
+private:
+    int folder_;
+    fs::path shown_;
+    std::string name_;
+    Fd fd_;
+    bool placed_ = false;
+};
+
+// The first bytes of `from`, verified, to a file of that name; or `mismatch`.
+Delivery copy_verified(const OpenFile& from, int folder, const fs::path& shown, const RemoteFile& file,
+                       std::size_t index, Progress& progress, const Delivery& mismatch) {
+    Part part(folder, shown);
+    const std::uint64_t copied = copy_beginning(from, {part.fd(), shown}, file.bytes, [&](std::uint64_t bytes) {
+        progress.moved(index, bytes);
+        return !progress.cancelled();
+    });
+    if (progress.cancelled()) throw Cancelled{};
+    if (copied < file.bytes)
+        return Delivery::passing(fmt::format("{} is shorter than its {} bytes", from.path.native(), file.bytes));
+    part.flush();
+    if (!file.sha256.empty() && hash_of(part.fd(), shown, progress) != file.sha256) return mismatch;
+    part.put_in_place(shown.filename().native());
+    return Delivery::arrived();
+}
+
+// What the file system's word means: whether time may mend it, and whether other files would fare the same.
+struct Trouble {
+    Delivery delivery;
+    bool everywhere = false;
+};
+
+Trouble explain(const SystemError& error, const fs::path& root) {
+    switch (error.code()) {
+    case EACCES:
+    case EPERM: return {Delivery::permanent(error.what(), "you need the right to write below " + root.native()), false};
+    case EROFS: return {Delivery::permanent(error.what(), "mount it for reading and writing"), true};
+    case ELOOP:
+    case ENOTDIR:
+        return {Delivery::permanent(error.what(), "no link is followed below " + root.native() +
+                                                      ", and a folder cannot stand where a file does"),
+                false};
+    case EISDIR:
+    case ENAMETOOLONG:
+    case EINVAL:
+    case EILSEQ:
+        return {Delivery::permanent(error.what(), "that name cannot be made there: leave it out by upload.exclude"),
+                false};
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG: return {Delivery::passing(error.what()), false};
+    default: // EIO, ENOTCONN, ESTALE, ETIMEDOUT …
+        return {Delivery::passing(error.what()), true};
+    }
+}
+
+Trouble not_mounted(const fs::path& root, int error) {
+    Delivery delivery = Delivery::passing(fmt::format("{}: {}", root.native(), std::strerror(error)));
+    delivery.help = "is it mounted? A new place has to be made once: mkdir " + root.native();
+    return {delivery, true};
+}
+
+// Calls `act` for each file, several at a time. What it returns is told; where the place as a whole is in trouble, that
+// is told of one file and the others are left.
+template <typename Act>
+void for_each_file(const fs::path& root, std::span<const RemoteFile> files, Progress& progress, const Act& act) {
+    std::atomic<std::size_t> next{0};
+    std::atomic<bool> stopped{false};
+    const auto tell = [&](std::size_t index, const Trouble& trouble) {
+        if (trouble.everywhere && stopped.exchange(true)) return;
+        progress.done(index, trouble.delivery);
+    };
+    const auto work = [&] {
+        for (std::size_t index = next++; index < files.size() && !stopped; index = next++) {
+            if (progress.cancelled()) return;
+            try {
+                if (::access(root.c_str(), F_OK) != 0) {
+                    tell(index, not_mounted(root, errno));
+                    continue;
+                }
+                progress.done(index, act(index));
+            } catch (const Cancelled&) {
+                return;
+            } catch (const SystemError& error) {
+                tell(index, explain(error, root));
+            } catch (const Error& error) {
+                progress.done(index, Delivery::permanent(error.what(), error.help()));
+            }
+        }
+    };
+    std::vector<std::thread> threads;
+    const std::size_t workers = std::min<std::size_t>(std::size_t(std::max(progress.jobs(), 1)), files.size());
+    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work);
+    work();
+    for (auto& thread : threads) thread.join();
+}
+
+bool is_there(int folder, const RemoteFile& file, const std::string& name, const fs::path& shown,
+              const Progress& progress) {
+    struct stat facts{};
+    if (::fstatat(folder, name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(facts.st_mode) ||
+        std::uint64_t(facts.st_size) != file.bytes)
+        return false;
+    const Opened opened = open_file(folder, name, shown);
+    return hash_of(opened.fd.get(), shown, progress) == file.sha256;
+}
+
+Delivery missing(const fs::path& shown) {
+    return Delivery::permanent(shown.native() + " is not there", "it was deleted, or never copied there");
+}
+
+Delivery changed(const fs::path& shown) {
+    return Delivery::permanent(shown.native() + " is not what was copied there", "it was changed or damaged since");
+}
+
+} // namespace
+
+DirectoryRemote::DirectoryRemote(fs::path root) : root_(std::move(root)) {}
+
+std::string DirectoryRemote::destination() const {
+    return "file://" + root_.native();
+}
+
+void DirectoryRemote::put(std::span<const RemoteFile> files, Progress& progress) {
+    for_each_file(root_, files, progress, [&](std::size_t index) {
+        const RemoteFile& file = files[index];
+        auto parts = remote_path_parts(file.path);
+        const std::string name = parts.back();
+        parts.pop_back();
+        const fs::path shown = root_ / file.path;
+        const Fd local{::open(file.local.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+        if (!local) return Delivery::passing(fmt::format("read {}: {}", file.local.native(), std::strerror(errno)));
+        const Fd folder = open_folder(root_, parts, Missing::make);
+        if (is_there(folder.get(), file, name, shown, progress)) {
+            progress.moved(index, file.bytes);
+            return Delivery::arrived();
+        }
+        return copy_verified(
+            {local.get(), file.local}, folder.get(), shown, file, index, progress,
+            Delivery::passing(file.local.native() + " changed while it was copied, or did not arrive whole"));
+    });
+}
+
+void DirectoryRemote::get(std::span<const RemoteFile> files, Progress& progress) {
+    for_each_file(root_, files, progress, [&](std::size_t index) {
+        RemoteFile file = files[index];
+        auto parts = remote_path_parts(file.path);
+        const std::string name = parts.back();
+        parts.pop_back();
+        const fs::path shown = root_ / file.path;
+        Opened opened;
+        try {
+            opened = open_file(open_folder(root_, parts, Missing::fail).get(), name, shown);
+        } catch (const SystemError& error) {
+            if (error.code() != ENOENT) throw;
+            return missing(shown);
+        }
+        if (file.sha256.empty()) file.bytes = opened.bytes;
+        if (opened.bytes != file.bytes) return changed(shown);
+        const Fd folder = open_root(file.local.parent_path());
+        return copy_verified({opened.fd.get(), shown}, folder.get(), file.local, file, index, progress, changed(shown));
+    });
+}
+
+void DirectoryRemote::verify(std::span<const RemoteFile> files, Progress& progress) {
+    for_each_file(root_, files, progress, [&](std::size_t index) {
+        const RemoteFile& file = files[index];
+        auto parts = remote_path_parts(file.path);
+        const std::string name = parts.back();
+        parts.pop_back();
+        const fs::path shown = root_ / file.path;
+        try {
+            const Fd folder = open_folder(root_, parts, Missing::fail);
+            struct stat facts{};
+            if (::fstatat(folder.get(), name.c_str(), &facts, AT_SYMLINK_NOFOLLOW) != 0)
+                throw_errno("read " + shown.native(), errno);
+            if (is_there(folder.get(), file, name, shown, progress)) return Delivery::arrived();
+        } catch (const SystemError& error) {
+            if (error.code() != ENOENT) throw;
+            return missing(shown);
+        }
+        return changed(shown);
+    });
+}
+
+std::vector<std::string> DirectoryRemote::list(const std::string& folder) {
+    fs::path place = root_;
+    if (!folder.empty())
+        for (const auto& part : remote_path_parts(folder)) place /= part;
+    open_root(root_);
+    std::error_code failure;
+    std::vector<std::string> names;
+    for (fs::directory_iterator entry(place, failure); !failure && entry != fs::directory_iterator();
+         entry.increment(failure))
+        if (const auto name = entry->path().filename().native(); !is_part_name(name)) names.push_back(name);
+    if (failure && failure.value() != ENOENT) throw_errno("list " + place.native(), failure.value());
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+std::size_t DirectoryRemote::remove_leftovers(Milliseconds older, bool dry_run) {
+    open_root(root_);
+    std::size_t count = 0;
+    std::error_code failure;
+    fs::recursive_directory_iterator walk(root_, fs::directory_options::skip_permission_denied, failure);
+    for (; !failure && walk != fs::recursive_directory_iterator(); walk.increment(failure)) {
+        if (!is_part_name(walk->path().filename().native())) continue;
+        struct stat facts{};
+        if (::lstat(walk->path().c_str(), &facts) != 0 || !S_ISREG(facts.st_mode)) continue;
+        const WallTime changed{std::chrono::seconds(facts.st_mtim.tv_sec)};
+        if (wall_now() - changed < older) continue;
+        if (!dry_run) check_syscall("remove " + walk->path().native(), ::unlink(walk->path().c_str()));
+        ++count;
+    }
+    if (failure) throw_errno("list " + root_.native(), failure.value());
+    return count;
+}
+
+} // namespace poster
