@@ -2,9 +2,15 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
 
 #include "fd.hpp"
 
@@ -28,7 +34,71 @@ std::uint32_t big_endian(const unsigned char* bytes) {
     return std::uint32_t(bytes[0]) << 24 | std::uint32_t(bytes[1]) << 16 | std::uint32_t(bytes[2]) << 8 | bytes[3];
 }
 
+#if defined(__x86_64__)
+
+bool has_instructions() {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSSE3) == 0 || (c & bit_SSE4_1) == 0) return false;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0;
+}
+
+// Four rounds at a time; the words of the message schedule are kept four to a register.
+__attribute__((target("sha,sse4.1,ssse3"))) void blocks_by_sha_ni(detail::Sha256State& state, const unsigned char* data,
+                                                                  std::size_t count) {
+    const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+    auto load = [](const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); };
+    // The instructions want the state as ABEF and CDGH.
+    __m128i low = _mm_shuffle_epi32(load(state.data()), 0xb1);
+    __m128i cdgh = _mm_shuffle_epi32(load(state.data() + 4), 0x1b);
+    __m128i abef = _mm_alignr_epi8(low, cdgh, 8);
+    cdgh = _mm_blend_epi16(cdgh, low, 0xf0);
+    for (; count > 0; --count, data += kBlock) {
+        const __m128i abef_before = abef, cdgh_before = cdgh;
+        __m128i words[4];
+        for (int i = 0; i < 4; ++i) words[i] = _mm_shuffle_epi8(load(data + 16 * i), swap);
+#pragma GCC unroll 16
+        for (int i = 0; i < 16; ++i) {
+            __m128i& now = words[i % 4];
+            if (i >= 4) {
+                const __m128i last = words[(i + 3) % 4], before_last = words[(i + 2) % 4];
+                now =
+                    _mm_add_epi32(_mm_sha256msg1_epu32(now, words[(i + 1) % 4]), _mm_alignr_epi8(last, before_last, 4));
+                now = _mm_sha256msg2_epu32(now, last);
+            }
+            const __m128i rounds = _mm_add_epi32(now, load(kRound.data() + std::size_t(4) * i));
+            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, rounds);
+            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(rounds, 0x0e));
+        }
+        abef = _mm_add_epi32(abef, abef_before);
+        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+    }
+    low = _mm_shuffle_epi32(abef, 0x1b);
+    cdgh = _mm_shuffle_epi32(cdgh, 0xb1);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_blend_epi16(low, cdgh, 0xf0));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), _mm_alignr_epi8(cdgh, low, 8));
+}
+
+#endif
+
+void blocks(detail::Sha256State& state, const unsigned char* data, std::size_t count) {
+    if (!detail::sha256_blocks_by_instructions(state, data, count)) {
+        detail::sha256_blocks_portable(state, data, count);
+    }
+}
+
 } // namespace
+
+bool detail::sha256_blocks_by_instructions([[maybe_unused]] Sha256State& state,
+                                           [[maybe_unused]] const unsigned char* data,
+                                           [[maybe_unused]] std::size_t count) {
+#if defined(__x86_64__)
+    static const bool available = has_instructions();
+    if (available) blocks_by_sha_ni(state, data, count);
+    return available;
+#else
+    return false;
+#endif
+}
 
 Sha256::Sha256()
     : state_{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {}
@@ -41,32 +111,34 @@ void Sha256::update(std::string_view bytes) {
         buffered_ += taken;
         bytes.remove_prefix(taken);
         if (buffered_ < kBlock) return;
-        block(buffer_.data());
+        blocks(state_, buffer_.data(), 1);
         buffered_ = 0;
     }
-    for (; bytes.size() >= kBlock; bytes.remove_prefix(kBlock)) {
-        block(reinterpret_cast<const unsigned char*>(bytes.data()));
-    }
+    blocks(state_, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size() / kBlock);
+    bytes.remove_prefix(bytes.size() / kBlock * kBlock);
     if (!bytes.empty()) std::memcpy(buffer_.data(), bytes.data(), bytes.size());
     buffered_ = bytes.size();
 }
 
-std::string Sha256::hex() {
+std::array<unsigned char, 32> Sha256::digest() {
     const std::uint64_t bits = total_ * 8;
     std::string padding(1, '\x80');
     padding.append((kBlock * 2 - 9 - buffered_) % kBlock, '\0');
     for (int shift = 56; shift >= 0; shift -= 8) padding += char(bits >> shift & 0xff);
     update(padding);
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string digits;
-    digits.reserve(kBlock);
-    for (const std::uint32_t word : state_) {
-        for (int shift = 28; shift >= 0; shift -= 4) digits += kDigits[word >> shift & 0xf];
-    }
-    return digits;
+    std::array<unsigned char, 32> bytes;
+    for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff;
+    return bytes;
 }
 
-void Sha256::block(const unsigned char* data) {
+std::string Sha256::hex() {
+    const auto bytes = digest();
+    return poster::hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
+namespace {
+
+void block(detail::Sha256State& state, const unsigned char* data) {
     std::array<std::uint32_t, 64> w;
     for (std::size_t i = 0; i < 16; ++i) w[i] = big_endian(data + 4 * i);
     for (std::size_t i = 16; i < 64; ++i) {
@@ -74,7 +146,7 @@ void Sha256::block(const unsigned char* data) {
         const std::uint32_t s1 = std::rotr(w[i - 2], 17) ^ std::rotr(w[i - 2], 19) ^ (w[i - 2] >> 10);
         w[i] = w[i - 16] + s0 + w[i - 7] + s1;
     }
-    auto [a, b, c, d, e, f, g, h] = state_;
+    auto [a, b, c, d, e, f, g, h] = state;
     for (std::size_t i = 0; i < 64; ++i) {
         const std::uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
         const std::uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
@@ -90,12 +162,66 @@ void Sha256::block(const unsigned char* data) {
         a = t1 + t2;
     }
     const std::array<std::uint32_t, 8> mixed{a, b, c, d, e, f, g, h};
-    for (std::size_t i = 0; i < state_.size(); ++i) state_[i] += mixed[i];
+    for (std::size_t i = 0; i < state.size(); ++i) state[i] += mixed[i];
+}
+
+} // namespace
+
+void detail::sha256_blocks_portable(Sha256State& state, const unsigned char* data, std::size_t count) {
+    for (; count > 0; --count, data += kBlock) block(state, data);
+}
+
+std::string hex(std::string_view bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string digits;
+    digits.reserve(bytes.size() * 2);
+    for (const unsigned char byte : bytes) {
+        digits += kDigits[byte >> 4];
+        digits += kDigits[byte & 0xf];
+    }
+    return digits;
 }
 
 std::string sha256_hex(std::string_view bytes) {
     Sha256 hash;
     hash.update(bytes);
+    return hash.hex();
+}
+
+std::string hmac_sha256(std::string_view key, std::string_view text) {
+    auto bytes_of = [](Sha256& hash) {
+        const auto digest = hash.digest();
+        return std::string{reinterpret_cast<const char*>(digest.data()), digest.size()};
+    };
+    std::string padded{key};
+    if (key.size() > kBlock) {
+        Sha256 shortened;
+        shortened.update(key);
+        padded = bytes_of(shortened);
+    }
+    padded.resize(kBlock, '\0');
+    std::string inner = padded, outer = padded;
+    for (char& c : inner) c = char(c ^ 0x36);
+    for (char& c : outer) c = char(c ^ 0x5c);
+    Sha256 of_text, of_both;
+    of_text.update(inner);
+    of_text.update(text);
+    of_both.update(outer);
+    of_both.update(bytes_of(of_text));
+    return bytes_of(of_both);
+}
+
+std::optional<std::string> sha256_of_slice(int file, std::uint64_t offset, std::uint64_t length) {
+    Sha256 hash;
+    std::string chunk(std::min<std::uint64_t>(length, 256 << 10), '\0');
+    while (length > 0) {
+        const ssize_t got = ::pread(file, chunk.data(), std::min<std::uint64_t>(length, chunk.size()), off_t(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return {};
+        hash.update({chunk.data(), std::size_t(got)});
+        offset += std::uint64_t(got);
+        length -= std::uint64_t(got);
+    }
     return hash.hex();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// SHA-256 (FIPS 180-4), for content addresses.
+// SHA-256 (FIPS 180-4) for content addresses, and HMAC (RFC 2104) with it for signatures. Where the processor has
+// instructions for it, they are used.
 
 #include <array>
 #include <cstdint>
@@ -14,10 +15,10 @@ class Sha256 {
 public:
     Sha256();
     void update(std::string_view bytes);
-    std::string hex(); // ends the hash; 64 lower-case digits
+    std::array<unsigned char, 32> digest(); // ends the hash
+    std::string hex();                      // ends the hash; 64 lower-case digits
 
 private:
-    void block(const unsigned char* data);
     std::array<std::uint32_t, 8> state_;
     std::array<unsigned char, 64> buffer_{};
     std::size_t buffered_ = 0;
@@ -25,6 +26,18 @@ private:
 };
 
 std::string sha256_hex(std::string_view bytes);
+std::string hex(std::string_view bytes);                              // lower-case digits
+std::string hmac_sha256(std::string_view key, std::string_view text); // 32 bytes
+// nullopt: unreadable, or shorter than that.
+std::optional<std::string> sha256_of_slice(int file, std::uint64_t offset, std::uint64_t length);
+
+namespace detail {
+using Sha256State = std::array<std::uint32_t, 8>;
+void sha256_blocks_portable(Sha256State& state, const unsigned char* data, std::size_t count);
+// With the processor's instructions; false, and nothing is done, where it has none.
+bool sha256_blocks_by_instructions(Sha256State& state, const unsigned char* data, std::size_t count);
+} // namespace detail
+
 std::optional<std::string> sha256_of_file(const std::filesystem::path& path); // nullopt: unreadable
 
 } // namespace poster
