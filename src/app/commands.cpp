@@ -1,5 +1,6 @@
 // The small commands: callbacks, config, reindex, version; and what all reading commands begin with.
 
+#include "background_sync.hpp"
 #include "commands.hpp"
 
 #include <unistd.h>
@@ -92,6 +93,7 @@ Reading read_store(const std::optional<std::string>& store_flag) {
     if (!reading.workspace.store.exists()) return reading;
     remember_store(reading.workspace.store.dir());
     recover_abandoned_runs(reading.workspace);
+    tell_undelivered(reading.workspace.store);
     reading.index = std::make_unique<Index>(reading.workspace.store);
     reading.index->refresh();
     return reading;

@@ -63,6 +63,13 @@ struct CollectArguments {
     std::optional<std::string> older, store; // older: a duration
     bool dry_run = false;
 };
+struct SyncArguments {
+    std::vector<std::string> runs, callbacks;
+    std::optional<std::string> store;
+    std::optional<std::size_t> jobs;
+    bool watch = false, dry_run = false, retry_failed = false, json = false;
+    bool background = false; // started by a run: patient, and silent but for what goes wrong
+};
 struct WaitArguments {
     std::vector<std::string> runs;
     std::string group;
@@ -152,6 +159,7 @@ int tag_runs(const TagArguments& arguments);
 int note_run(const NoteArguments& arguments);
 int remove_runs(const RemoveArguments& arguments);
 int collect_garbage(const CollectArguments& arguments);
+int sync_runs(const SyncArguments& arguments);
 int wait_for_runs(const WaitArguments& arguments);
 int examine(const PlainArguments& arguments);
 int show_top(const TopArguments& arguments);

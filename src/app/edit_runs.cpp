@@ -13,6 +13,7 @@
 #include <error.hpp>
 #include <files.hpp>
 #include <liveness.hpp>
+#include <outbox.hpp>
 #include <records.hpp>
 #include <text.hpp>
 
@@ -51,6 +52,7 @@ void set_field(const Store& store, const RunRow& row, const char* key, const jso
         run[key] = value;
         write_json(store.run_dir(row.id) / "run.json", run);
         announce(store, row.id, run);
+        if (Outbox(store.run_dir(row.id)).exists()) store.mark_pending(row.id); // the copies are not as it is now
         if (row.status != Status::running) break;
         std::this_thread::sleep_for(kHostWrites);
     }

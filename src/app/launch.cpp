@@ -18,6 +18,7 @@
 #include <recovery.hpp>
 #include <registry.hpp>
 
+#include "background_sync.hpp"
 #include "recover.hpp"
 
 namespace poster {
@@ -30,7 +31,9 @@ using nlohmann::json;
 class Guardian {
 public:
     Guardian(const Workspace& workspace, const Run& run, bool locked)
-        : workspace_(workspace), run_(run), locked_(locked) {}
+        : workspace_(workspace), run_(run), sync_(workspace, run.id), locked_(locked) {}
+
+    BackgroundSync& sync() { return sync_; }
 
     // nullopt: a recovery was faster, and does it all.
     std::optional<Outcome> end_run() {
@@ -53,10 +56,11 @@ public:
         return outcome;
     }
 
-    void finish(bool all_hooks_ended) {
+    void finish(bool all_hooks_ended, const Outcome& outcome) {
         workspace_.store.announce_values(run_.id, run_.attempt);
         if (all_hooks_ended && recorded_) workspace_.store.unmark_active(run_.id);
         release_claim(run_.attempt_dir(), claim_);
+        if (sync_.start_last()) sync_.wait(outcome);
     }
 
 private:
@@ -72,6 +76,7 @@ private:
 
     const Workspace& workspace_;
     const Run& run_;
+    BackgroundSync sync_;
     bool locked_, recorded_ = true;
     LifeSign claim_;
 };
@@ -101,7 +106,10 @@ int host_main(const Workspace& workspace, const Attempt& attempt, Fd link, int s
     job.page = page;
     job.heartbeat = [&] { beat(run.attempt_dir()); };
     job.end_orphaned_run = [&] { return guardian.end_run(); };
-    job.finished = [&](bool all_hooks_ended) { guardian.finish(all_hooks_ended); };
+    job.finished = [&](bool all_hooks_ended, const Outcome& outcome) { guardian.finish(all_hooks_ended, outcome); };
+    job.queue = [&](const OutboxEntry& entry) { queue_delivery(workspace.store, run.id, entry); };
+    if (guardian.sync().wanted()) job.deliver = [&] { return guardian.sync().start(); };
+    job.deliver_every = job.settings.duration("sync.interval");
     return run_callback_host(std::move(job));
 }
 

@@ -22,6 +22,7 @@
 #include <records.hpp>
 #include <recovery.hpp>
 
+#include "background_sync.hpp"
 #include "queue.hpp"
 
 namespace poster {
@@ -72,11 +73,13 @@ void finish(const Workspace& workspace, Abandoned& abandoned) {
     }
     const Outcome outcome = record_lost(store, abandoned);
     job.settings = settings_of(workspace, job.run.spec);
+    job.queue = [&](const OutboxEntry& entry) { queue_delivery(store, abandoned.id, entry); };
     run_end_hooks(std::move(job), outcome);
     store.announce_values(abandoned.id, abandoned.attempt);
     // Whatever the ledger says: a hook that cannot be noted there must not be fired by every command from now on.
     store.unmark_active(abandoned.id);
     release_claim(dir, abandoned.sign);
+    BackgroundSync(workspace, abandoned.id).start_last();
 }
 
 void restore_signals() {

@@ -264,8 +264,43 @@ void show_attempts(Page& page, const Attempts& attempts) {
     page.end_fields();
 }
 
+// By callback: what is outstanding, or that nothing is.
+json deliveries_of(const Workspace& workspace, const RunRow& row) {
+    json all = json::object();
+    if (!Outbox(workspace.store.run_dir(row.id)).exists()) return all;
+    for (const auto& pending : pending_of(workspace.store, row.id, workspace.settings)) {
+        json& one = all[pending.callback];
+        one["messages_pending"] = pending.messages.size();
+        one["files_pending"] = pending.files.size();
+        if (!pending.destination.empty()) one["destination"] = pending.destination;
+        if (!pending.files.empty() && !pending.copying.error.empty()) one["error"] = pending.copying.error;
+        for (const auto& message : pending.messages)
+            if (!message.state.error.empty()) one["error"] = message.state.error;
+        if (!pending.on) one["off"] = pending.off_reason;
+    }
+    return all;
+}
+
+void show_deliveries(Page& page, const json& deliveries) {
+    if (deliveries.empty()) return;
+    page.title("Deliveries");
+    for (const auto& [callback, state] : deliveries.items()) {
+        const auto messages = std::size_t(number_of(state, "messages_pending").value_or(0));
+        const auto files = std::size_t(number_of(state, "files_pending").value_or(0));
+        std::string words;
+        if (messages > 0) words = fmt::format("{} messages wait", messages);
+        if (files > 0) words += fmt::format("{}{} files wait", words.empty() ? "" : ", ", files);
+        if (words.empty()) words = "all delivered";
+        if (const auto to = text_of(state, "destination"); !to.empty()) words += " (" + to + ")";
+        if (const auto error = text_of(state, "error"); !error.empty()) words += ": " + error;
+        if (const auto off = text_of(state, "off"); !off.empty()) words += "; it is off: " + off;
+        page.field(callback, words);
+    }
+    page.end_fields();
+}
+
 std::string page_of(const RunRow& row, const json& run, const Attempts& attempts, const json& metrics,
-                    const std::string& worry, const std::vector<RunRow>& children) {
+                    const json& deliveries, const std::string& worry, const std::vector<RunRow>& children) {
     Page page(stdout_terminal());
     json attempt = attempts.empty() ? json::object() : attempts.back().second;
     std::string name = printable(row.name);
@@ -291,15 +326,17 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     show_python(page, section(run, "python"));
     show_section(page, "Hardware", section(run, "hardware"));
     show_files(page, section(run, "files"));
+    show_deliveries(page, deliveries);
     return page.text();
 }
 
 void print_json_page(const RunRow& row, const json& run, const Attempts& attempts, const json& metrics,
-                     const std::vector<RunRow>& children) {
+                     const json& deliveries, const std::vector<RunRow>& children) {
     ordered_json out{{"id", row.id}, {"status", std::string(to_string(row.status))}, {"dir", row.dir}};
     for (const auto& [key, value] : run.items())
         if (!out.contains(key)) out[key] = value;
     out["metrics"] = metrics;
+    if (!deliveries.empty()) out["deliveries"] = deliveries;
     out["children"] = ordered_json::array();
     for (const auto& child : children) out["children"].push_back(child.id);
     out["attempts"] = ordered_json::array();

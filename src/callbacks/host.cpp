@@ -13,9 +13,11 @@
 #include <optional>
 #include <thread>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <files.hpp>
+#include <outbox.hpp>
 #include <process.hpp>
 #include <records.hpp>
 
@@ -37,7 +39,8 @@ constexpr auto kHurried = 2s;
 constexpr auto kHeartbeatEvery = 10s;
 constexpr auto kRecordEvery = 20ms;
 constexpr auto kLookAtStopped = 100ms;
-constexpr auto kRecordAgain = 2000ms; // where it could not be written
+constexpr auto kDeliverAfter = 1000ms; // a run of moments is delivered at its end, once
+constexpr auto kRecordAgain = 2000ms;  // where it could not be written
 // The kernel gives the members of a group their signals one after the other; all have theirs by then.
 constexpr auto kGroupDelivery = 2ms;
 
@@ -63,6 +66,12 @@ public:
         ::umask(077); // whatever a library writes for a callback is the user's alone
         job_.run.record = [this](std::string_view section, const nlohmann::json& value) {
             record_.merge(section, value);
+            wake();
+        };
+        job_.run.queue = [this](OutboxEntry entry) {
+            entry.attempt = job_.run.attempt;
+            job_.queue(entry);
+            queued_ = true;
             wake();
         };
         job_.run.note_peak_memory = [this](std::uint64_t bytes) { note_peak_memory(bytes); };
@@ -164,6 +173,7 @@ private:
             const bool written = record_.flush();
             next_record_ = Clock::now() + (written ? kRecordEvery : kRecordAgain);
         }
+        if (!ending_) deliver_when_due(now);
         if (job_.heartbeat && !ending_ && now >= next_heartbeat_) {
             job_.heartbeat();
             next_heartbeat_ = now + kHeartbeatEvery;
@@ -177,9 +187,37 @@ private:
         if (answer_at_) wake = std::min<Clock::time_point>(wake, *answer_at_);
         if (record_.dirty()) wake = std::min<Clock::time_point>(wake, next_record_);
         if (ending_) wake = std::min<Clock::time_point>(wake, end_limit_);
+        if (!ending_) wake = std::min<Clock::time_point>(wake, deliver_at_);
         for (const auto& worker : workers_)
             if (auto at = worker->overdue_at()) wake = std::min<Clock::time_point>(wake, *at);
         return wake;
+    }
+
+    // What a hook has queued, soon; copies of the run directory, every now and then.
+    void deliver_when_due(Clock::time_point now) {
+        if (!job_.deliver) return;
+        if (queued_.exchange(false)) deliver_at_ = std::min<Clock::time_point>(deliver_at_, now + kDeliverAfter);
+        if (now < deliver_at_) return;
+        const bool begun = job_.deliver();
+        deliver_at_ = !begun ? now + kDeliverAfter : has_copies_ ? now + job_.deliver_every : Clock::time_point::max();
+    }
+
+    // Of the run directory, by every callback that keeps some.
+    void want_copies() {
+        if (std::exchange(copies_wanted_, true) || !job_.queue) return;
+        for (const auto& worker : workers_) {
+            if (!worker->keeps_copies()) continue;
+            OutboxEntry entry;
+            entry.key = fmt::format("{}/{}/copies", job_.run.id, worker->name());
+            entry.callback = worker->name();
+            entry.kind = Outbox::kCopies;
+            try {
+                job_.run.queue(entry);
+                has_copies_ = true;
+            } catch (const std::exception&) {
+                continue; // a full disk: `poster sync RUN` asks for them again
+            }
+        }
     }
 
     bool link_open() const { return bool(job_.link) && !supervisor_gone_; }
@@ -241,6 +279,7 @@ private:
         if (started_) return;
         started_ = true;
         job_.run.child = child;
+        want_copies();
         const bool ticks = job_.page == nullptr || !job_.page->host_faulted;
         for (const auto& worker : workers_) worker->start(ticks);
     }
@@ -259,6 +298,7 @@ private:
         if (ending_) return;
         ending_ = true;
         outcome_ = outcome;
+        want_copies();
         end_limit_ = Clock::now() + kAllEndHooks;
         for (const auto& worker : workers_)
             if (worker->adds_events()) worker->end(outcome_, Clock::now() + hook_budget());
@@ -300,7 +340,7 @@ private:
     void finish() {
         kill_helpers();
         record_.flush();
-        if (job_.finished) job_.finished(all_ended());
+        if (job_.finished) job_.finished(all_ended(), outcome_);
     }
 
     bool all_ended() const {
@@ -318,6 +358,9 @@ private:
     Fd wake_, signals_;
     std::vector<std::shared_ptr<Worker>> workers_;
     bool prepare_pending_ = false, started_ = false, ending_ = false, readers_end_ = false, supervisor_gone_ = false;
+    bool copies_wanted_ = false, has_copies_ = false;
+    std::atomic<bool> queued_{false};
+    Clock::time_point deliver_at_ = Clock::time_point::max();
     Outcome outcome_; // once it is ending
     std::optional<pid_t> stopped_child_;
     std::int32_t question_ = 0;

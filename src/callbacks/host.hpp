@@ -25,11 +25,16 @@ struct HostJob {
     Fd link;              // to the supervisor; none in recovery
     int sealed_spec = -1; // memory file that takes the spec as JSON when a prepare hook changed it
     SharedPage* page = nullptr;
-    std::function<void()> heartbeat; // every 10 s from the main loop
+    std::function<void()> heartbeat;               // every 10 s from the main loop
+    std::function<void(const OutboxEntry&)> queue; // into the outbox; from any thread, throws Error
+    // Delivers what is queued, in another process. False: the one before is still at it. Empty: nobody wants it.
+    std::function<bool()> deliver;
+    Milliseconds deliver_every{60'000}; // where copies of the run are kept somewhere
     // The supervisor was killed: ends the child, records and returns the outcome. nullopt: another process does all
     // that.
     std::function<std::optional<Outcome>()> end_orphaned_run;
-    std::function<void(bool all_hooks_ended)> finished; // after the last end hook, before `done` is sent
+    // After the last end hook, before `done` is sent.
+    std::function<void(bool all_hooks_ended, const Outcome& outcome)> finished;
 };
 
 // Runs in the forked child until the end hooks are done; returns its exit status. Signals are blocked by the caller.

@@ -26,6 +26,7 @@ public:
 
     const std::string& name() const { return entry_.name; }
     bool adds_events() const { return entry_.adds_events; }
+    bool keeps_copies() const { return entry_.hooks.remote; }
     void prepare(RunSpec& spec); // on the caller's thread
     // `ticks` false: a tick may be what took the host before this one with it.
     void start(bool ticks = true);

@@ -116,6 +116,21 @@ constexpr std::array kCollectExamples{
     ExampleText{"poster gc --dry-run", "see what could be given back"},
     ExampleText{"poster gc --older 0", "empty the trash now"},
 };
+constexpr std::array kSyncOptions{
+    OptionText{"--callback", "NAME", "only what this callback has to deliver (repeatable)"},
+    OptionText{"--watch", "", "go on, and deliver what is queued from now on"},
+    OptionText{"--dry-run", "", "say what would be delivered; deliver nothing"},
+    OptionText{"-j,--jobs", "N", "transfers at a time (default: sync.jobs)"},
+    OptionText{"--retry-failed", "", "also what was given up: refused by the remote, for example"},
+    kStore,
+    kJson,
+    kHelp,
+};
+constexpr std::array kSyncExamples{
+    ExampleText{"poster sync", "deliver all that waits in this store"},
+    ExampleText{"poster sync --dry-run", "see what waits, and why"},
+    ExampleText{"poster sync last --callback s3", "bring the last run to S3, also one from before [s3] was set up"},
+};
 constexpr std::array kWaitOptions{
     OptionText{"--group", "GROUP", "for every run of a multirun"},
     OptionText{"--timeout", "DURATION", "give up after this time, and exit with 124"},
@@ -401,6 +416,11 @@ constexpr std::array kCommands{
         "Ends runs as SIGTERM to their poster does: the command gets SIGTERM, and SIGKILL when the grace period is "
         "over. Waits until they have ended.",
         kStopOptions, kStopExamples},
+    CommandText{"sync", "[OPTION]… [RUN…]", "Deliver what waits in outboxes",
+                "Carries out what runs have queued for others: copies of their directories, messages. Without RUN: of "
+                "all runs with something that waits. What was delivered is never delivered again; what could not be is "
+                "kept. Exits with 1 where something is left.",
+                kSyncOptions, kSyncExamples},
     CommandText{"callbacks", "[OPTION]…", "Show which callbacks are on, and why",
                 "Lists the callbacks, whether each is on, and the reason.", kPlainOptions, kCallbacksExamples},
     CommandText{

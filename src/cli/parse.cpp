@@ -67,6 +67,21 @@ Command parse_rm(const Words& words) {
     return arguments;
 }
 
+Command parse_sync(const Words& words) {
+    SyncArguments arguments;
+    Form form("sync");
+    form.list("--callback", arguments.callbacks);
+    form.flag("--watch", arguments.watch);
+    form.flag("--dry-run", arguments.dry_run);
+    form.flag("--retry-failed", arguments.retry_failed);
+    form.value("--jobs", [&](const std::string& word) { arguments.jobs = check_number("--jobs", word, 1); });
+    form.store(arguments.store);
+    form.flag("--json", arguments.json);
+    arguments.runs = form.read(words);
+    if (form.wants_help()) return form.help();
+    return arguments;
+}
+
 Command parse_gc(const Words& words) {
     CollectArguments arguments;
     Form form("gc");
@@ -216,6 +231,16 @@ Command parse_complete(const Words& words) {
     return TextCommand{printed(complete(typed, suggestions))};
 }
 
+// What a run starts for its own outbox: `deliver STORE RUN`. No user types it.
+Command parse_deliver(const Words& words) {
+    if (words.size() != 2) throw UsageError("deliver wants a store and a run", "`poster sync` is what you need");
+    SyncArguments arguments;
+    arguments.store = words[0];
+    arguments.runs = {words[1]};
+    arguments.background = true;
+    return arguments;
+}
+
 // `--man` is for the installation.
 Command parse_help(const Words& words) {
     if (words.empty()) return TextCommand{top_help()};
@@ -254,6 +279,8 @@ constexpr Parser kParsers[] = {
     {"log", parse_log},
     {"client", parse_client},
     {"stop", parse_stop},
+    {"sync", parse_sync},
+    {"deliver", parse_deliver},
     {"callbacks", [](const Words& words) { return parse_plain("callbacks", show_callbacks, words); }},
     {"config", [](const Words& words) { return parse_plain("config", show_config, words); }},
     {"reindex", [](const Words& words) { return parse_plain("reindex", reindex, words); }},
@@ -303,6 +330,7 @@ struct Execute {
     int operator()(const LogArguments& arguments) const { return log_event(arguments); }
     int operator()(const ClientArguments& arguments) const { return write_client(arguments); }
     int operator()(const StopArguments& arguments) const { return stop_runs(arguments); }
+    int operator()(const SyncArguments& arguments) const { return sync_runs(arguments); }
     int operator()(const PlainCommand& command) const { return command.execute(command.arguments); }
     int operator()(const TextCommand& command) const {
         print_out(command.text);

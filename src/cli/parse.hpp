@@ -21,7 +21,7 @@ using Command =
     std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, TagArguments, NoteArguments,
                  RemoveArguments, CollectArguments, WaitArguments, TopArguments, ListArguments, ShowArguments,
                  LogsArguments, MetricsArguments, PlotArguments, FilesArguments, ExportArguments, ScanArguments,
-                 LogArguments, ClientArguments, StopArguments, PlainCommand, TextCommand>;
+                 LogArguments, ClientArguments, StopArguments, SyncArguments, PlainCommand, TextCommand>;
 
 // `words` without the program's name. Throws UsageError; touches nothing.
 Command parse(const std::vector<std::string>& words);

@@ -50,6 +50,12 @@ public:
         ::posix_spawn_file_actions_destroy(&actions_);
     }
 
+    // Out of the caller's session; its errors go where its output goes.
+    void detach(int output) {
+        ::posix_spawn_file_actions_adddup2(&actions_, output, STDERR_FILENO);
+        ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
+    }
+
     const posix_spawn_file_actions_t* actions() const { return &actions_; }
     const posix_spawnattr_t* attributes() const { return &attributes_; }
 
@@ -158,6 +164,23 @@ CommandResult run_command(const std::vector<std::string>& argv, const std::files
     input.close();
     collect(pid, output, limits, result);
     return result;
+}
+
+int spawn_detached(const std::string& program, const std::vector<std::string>& argv, const std::filesystem::path& cwd,
+                   const std::filesystem::path& log, const std::vector<std::string>& without) {
+    const Fd output{::open(log.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (!output) return -1;
+    std::vector<std::string> environment = environment_with({});
+    std::erase_if(environment, [&](const std::string& entry) {
+        return std::find(without.begin(), without.end(), entry.substr(0, entry.find('='))) != without.end();
+    });
+    SpawnPlan plan(output.get(), cwd);
+    plan.detach(output.get());
+    pid_t pid = 0;
+    const int error = ::posix_spawn(&pid, program.c_str(), plan.actions(), plan.attributes(), pointers_to(argv).data(),
+                                    pointers_to(environment).data());
+    errno = error;
+    return error == 0 ? pid : -1;
 }
 
 std::optional<std::filesystem::path> find_program(const std::string& name, const std::filesystem::path& cwd) {

@@ -24,6 +24,11 @@ struct CommandLimits {
 CommandResult run_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
                           CommandLimits limits = {}, const std::vector<std::string>& extra_environment = {});
 
+// Starts a program that goes on by itself: a session of its own, no terminal, both its streams appended to `log`
+// (0600). `without`: names of variables that it does not get. Its pid, to be reaped some time; -1 with errno set.
+int spawn_detached(const std::string& program, const std::vector<std::string>& argv, const std::filesystem::path& cwd,
+                   const std::filesystem::path& log, const std::vector<std::string>& without);
+
 std::optional<std::filesystem::path> find_program(const std::string& name,
                                                   const std::filesystem::path& cwd); // as execvp would
 

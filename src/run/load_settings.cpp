@@ -235,6 +235,14 @@ const std::vector<Option>& core_options() {
         {"client.python_path", OptionType::flag, "true", "put poster's folder at the end of the child's PYTHONPATH"},
         {"continue.append", OptionType::list, "",
          "words that `poster continue` adds to the command; {run_dir}, {run_id} and {attempt} are filled in"},
+        {"sync.mode", OptionType::text, "auto", "auto: runs deliver in the background; manual: `poster sync` does"},
+        {"sync.interval", OptionType::duration, "60s", "how often a run that goes on brings its copies up to date"},
+        {"sync.wait", OptionType::duration, "",
+         "how long a run waits for its deliveries at its end (default: only where a scheduler would end them)"},
+        {"sync.jobs", OptionType::integer, "10", "transfers at a time"},
+        {"upload.include", OptionType::list, "run.json,attempts/,config/,code/,files/,images/",
+         "what of a run directory is copied (globs below it; a folder stands for all in it)"},
+        {"upload.exclude", OptionType::list, "", "what of that is left out (globs)"},
         {"ls.limit", OptionType::integer, "50", "how many runs `poster ls` shows"},
     };
     return options;

@@ -19,7 +19,7 @@ public:
 
     // nullopt: another holds it. Throws Error where the folder cannot be written.
     static std::optional<Lease> acquire(const std::filesystem::path& dir, const std::string& name);
-    // The same question without taking it.
+    // The same question, without taking it.
     static bool is_held(const std::filesystem::path& dir, const std::string& name);
 
     Lease(Lease&&) noexcept;

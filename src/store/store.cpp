@@ -19,6 +19,7 @@
 #include <fd.hpp>
 #include <files.hpp>
 #include <process.hpp>
+#include <records.hpp>
 #include <run_id.hpp>
 
 #include "run_values.hpp"
@@ -56,7 +57,7 @@ std::vector<std::string> names_in(const fs::path& directory) {
 
 // --store may name a folder that holds more than the store: a .gitignore there would hide the user's own files.
 bool is_all_ours(const fs::path& dir) {
-    constexpr std::string_view kOurs[] = {".gitignore", "active", "client", "feed", "objects", "runs"};
+    constexpr std::string_view kOurs[] = {".gitignore", "active", "client", "feed", "objects", "pending", "runs"};
     const auto names = names_in(dir);
     return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
         return std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs) || name.rfind("index.", 0) == 0;
@@ -151,6 +152,30 @@ bool Store::is_active(const std::string& id) const {
 
 std::vector<std::string> Store::active_runs() const {
     std::vector<std::string> ids = names_in(dir_ / "active");
+    std::erase_if(ids, [](const std::string& id) { return id.front() == '.'; });
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+void Store::mark_pending(const std::string& id) const {
+    if (::access(pending_file(id).c_str(), F_OK) != 0) note_pending(id, json::object());
+}
+
+void Store::unmark_pending(const std::string& id) const noexcept {
+    try {
+        ::unlink(pending_file(id).c_str());
+    } catch (const std::exception&) {
+        return; // the next sync finds nothing to do, and takes it away
+    }
+}
+
+void Store::note_pending(const std::string& id, const json& note) const {
+    make_directories(dir_ / "pending");
+    write_json(pending_file(id), note);
+}
+
+std::vector<std::string> Store::pending_runs() const {
+    std::vector<std::string> ids = names_in(dir_ / "pending");
     std::erase_if(ids, [](const std::string& id) { return id.front() == '.'; });
     std::sort(ids.begin(), ids.end());
     return ids;

@@ -5,11 +5,11 @@
 //   .poster/runs/ID/              the run directories
 //   .poster/active/ID             one empty file per run that has not ended with all its end hooks done: recovery reads
 //                                 this, so looking for abandoned runs costs as much as there are active ones
-//   .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host; see index.hpp
-//   .poster/queues/GROUP.jsonl    the runs that wait for the launcher of a multirun
-//   .poster/client/DIGEST/        the Python files for the child, by version
-//   .poster/trash/ID/             removed runs
-//   .poster/objects/SHA256        content shared by runs through hard links (patches, untracked files, package lists)
+//   .poster/pending/ID            one file per run with something in its outbox that is not delivered; see
+//   run/outbox.hpp .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host; see
+//   index.hpp .poster/queues/GROUP.jsonl    the runs that wait for the launcher of a multirun .poster/client/DIGEST/
+//   the Python files for the child, by version .poster/trash/ID/             removed runs .poster/objects/SHA256
+//   content shared by runs through hard links (patches, untracked files, package lists)
 
 #include <filesystem>
 #include <string>
@@ -48,6 +48,14 @@ public:
     void unmark_active(const std::string& id) const noexcept;
     std::vector<std::string> active_runs() const;
     bool is_active(const std::string& id) const;
+    // Runs with deliveries outstanding. The mark is made after an entry is queued and taken away before the outbox is
+    // looked through for the last time, so that nothing is forgotten. What hinders it is noted there by whoever tried;
+    // an empty object: nobody has yet.
+    void mark_pending(const std::string& id) const;
+    void unmark_pending(const std::string& id) const noexcept;
+    void note_pending(const std::string& id, const nlohmann::json& note) const;
+    std::vector<std::string> pending_runs() const; // the oldest first
+    fs::path pending_file(const std::string& id) const { return dir_ / "pending" / id; }
     // Appends what the index needs of this run (see RunRow) to this host's feed. Never throws: an index can be rebuilt.
     void announce(const nlohmann::json& run, const nlohmann::json& attempt) const noexcept;
     // The same of its config, metrics and summary, when all end hooks of this attempt are done.

@@ -1,0 +1,121 @@
+#include "background_sync.hpp"
+
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <clock.hpp>
+#include <error.hpp>
+#include <fd.hpp>
+#include <outbox.hpp>
+#include <records.hpp>
+#include <subprocess.hpp>
+
+namespace poster {
+
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+// Where nobody has noted anything for so long, nobody is trying.
+constexpr Milliseconds kUntried = 15min;
+constexpr Milliseconds kUnhurried = 60s;
+
+// True where what a job leaves behind is ended with it.
+bool ends_with_its_job() {
+    constexpr const char* kSigns[] = {"SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID",   "COBALT_JOBID",
+                                      "PJM_JOBID",    "SGE_ROOT",  "FLUX_JOB_ID", "KUBERNETES_SERVICE_HOST"};
+    return ::getppid() == 1 || // the supervisor is its container's first process
+           std::any_of(std::begin(kSigns), std::end(kSigns), [](const char* name) { return std::getenv(name); });
+}
+
+std::size_t count_at(const json& note, const char* key) {
+    const auto found = note.find(key);
+    return found != note.end() && found->is_number_unsigned() ? found->get<std::size_t>() : 0;
+}
+
+} // namespace
+
+bool BackgroundSync::wanted() const {
+    return workspace_.settings.text("sync.mode") != "manual";
+}
+
+bool BackgroundSync::over() {
+    if (pid_ < 0) return true;
+    const pid_t ended = ::waitpid(pid_, nullptr, WNOHANG);
+    if (ended == pid_ || (ended < 0 && errno == ECHILD)) pid_ = -1;
+    return pid_ < 0;
+}
+
+bool BackgroundSync::start() {
+    if (!over()) return false;
+    const fs::path outbox = Outbox(workspace_.store.run_dir(run_)).dir();
+    // Nothing that tells whose process it is: it must not be ended, or counted, as one of the run's.
+    pid_ = spawn_detached("/proc/self/exe", {"poster", "deliver", workspace_.store.dir().native(), run_},
+                          workspace_.cwd, outbox / "sync.log", {"POSTER_RUN_ID", "POSTER_RUN_DIR", "POSTER_ATTEMPT"});
+    return true;
+}
+
+Milliseconds BackgroundSync::patience(const Outcome& outcome) const {
+    if (!workspace_.settings.text("sync.wait").empty()) return workspace_.settings.duration("sync.wait");
+    if (!ends_with_its_job()) return 0ms;
+    // Whoever sent a signal will not wait much longer than the grace period.
+    return outcome.received_signal ? Milliseconds(workspace_.settings.duration("run.grace")) / 2 : kUnhurried;
+}
+
+bool BackgroundSync::start_last() {
+    if (!wanted() || ::access(workspace_.store.pending_file(run_).c_str(), F_OK) != 0) return false;
+    over();
+    pid_ = -1; // one that is under way may have looked through the run already: another comes after it
+    return start();
+}
+
+void BackgroundSync::wait(const Outcome& outcome) const {
+    const Milliseconds limit = patience(outcome);
+    if (pid_ < 0 || limit <= 0ms) return;
+    const Fd process{int(::syscall(SYS_pidfd_open, pid_, 0))};
+    pollfd ended{process.get(), POLLIN, 0};
+    if (process) ::poll(&ended, 1, int(limit.count()));
+}
+
+void queue_delivery(const Store& store, const std::string& run, const OutboxEntry& entry) {
+    Outbox(store.run_dir(run)).queue(entry);
+    store.mark_pending(run);
+}
+
+void tell_undelivered(const Store& store) {
+    std::size_t runs = 0, messages = 0, files = 0;
+    std::string why;
+    for (const auto& id : store.pending_runs()) {
+        json note = read_json(store.pending_file(id)).value_or(json::object());
+        if (note.contains("told") || store.is_active(id)) continue;
+        std::error_code none;
+        const auto age = fs::file_time_type::clock::now() - fs::last_write_time(store.pending_file(id), none);
+        if (note.empty() && age < kUntried) continue; // somebody is at it, or will be
+        ++runs;
+        messages += count_at(note, "messages");
+        files += count_at(note, "files");
+        if (const std::string reason = text_of(note, "why"); !reason.empty()) why = reason;
+        note["told"] = true;
+        try {
+            store.note_pending(id, note);
+        } catch (const Error&) {
+            continue; // a store that cannot be written: it is said again
+        }
+    }
+    if (runs == 0) return;
+    say(fmt::format("{} {} not delivered yet ({} messages, {} files){}; `poster sync` tries again, `poster sync "
+                    "--dry-run` lists them",
+                    runs, runs == 1 ? "run is" : "runs are", messages, files, why.empty() ? "" : ": " + why));
+}
+
+} // namespace poster

@@ -1,0 +1,227 @@
+// `poster sync`: delivers what waits in outboxes, in rounds, until nothing is left or nothing will go by itself.
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <optional>
+#include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <clock.hpp>
+#include <engine.hpp>
+#include <error.hpp>
+#include <files.hpp>
+#include <outbox.hpp>
+#include <pending.hpp>
+#include <registry.hpp>
+#include <text.hpp>
+
+#include "commands.hpp"
+#include "reading.hpp"
+#include "recover.hpp"
+#include "suggest.hpp"
+#include "sync_view.hpp"
+
+namespace poster {
+
+namespace {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+// How often a passing trouble is tried again before it is left for later: the user waits, a run's own sync does not.
+constexpr int kRoundsForUser = 4;
+constexpr int kRoundsInBackground = 7;
+constexpr Milliseconds kLongestWait = 90s;
+constexpr Milliseconds kWatchEvery = 2s;
+constexpr Milliseconds kHeldEvery = 100ms;
+constexpr Milliseconds kPatienceForUser = 60s; // with another process that delivers the same
+constexpr Milliseconds kPatienceInBackground = 15min;
+
+volatile std::sig_atomic_t interrupted_by = 0;
+
+void interrupt(int signal) {
+    interrupted_by = signal;
+}
+
+// The first asks to leave off, the second ends it as usual.
+void heed_signals() {
+    struct sigaction action{};
+    action.sa_handler = interrupt;
+    action.sa_flags = int(SA_RESETHAND);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaction(signal, &action, nullptr);
+    ::signal(SIGPIPE, SIG_IGN);
+}
+
+bool interrupted() {
+    return interrupted_by != 0;
+}
+
+void sleep_until(Clock::time_point time) {
+    while (!interrupted() && Clock::now() < time)
+        std::this_thread::sleep_for(std::min<Clock::duration>(time - Clock::now(), 100ms));
+}
+
+void check_callbacks(const std::vector<std::string>& names) {
+    std::vector<std::string> known;
+    for (const auto* entry : registry())
+        if (entry->hooks.deliver || entry->hooks.remote) known.push_back(entry->name);
+    for (const auto& name : names)
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            throw UsageError(fmt::format("no callback '{}' delivers anything", name),
+                             fmt::format("they are: {}", fmt::join(known, ", ")));
+}
+
+// A run that is named may be from before its remotes were set up.
+void want_copies(const Workspace& workspace, const std::string& id) {
+    const Outbox outbox(workspace.store.run_dir(id));
+    const auto known = outbox.callbacks();
+    for (const auto* entry : registry()) {
+        const bool queued = std::find(known.begin(), known.end(), entry->name) != known.end();
+        if (!entry->hooks.remote || queued || !activation_of(*entry, workspace.settings).on) continue;
+        OutboxEntry wanted;
+        wanted.key = fmt::format("{}/{}/copies", id, entry->name);
+        wanted.callback = entry->name;
+        wanted.kind = Outbox::kCopies;
+        outbox.queue(wanted);
+    }
+    workspace.store.mark_pending(id);
+}
+
+class Syncing {
+public:
+    Syncing(Workspace workspace, const SyncArguments& arguments, SyncJob job, SyncView& view)
+        : workspace_(std::move(workspace)), arguments_(arguments), job_(std::move(job)), view_(view) {}
+
+    int work() {
+        const auto patience = Clock::now() + (arguments_.background ? kPatienceInBackground : kPatienceForUser);
+        for (int round = 1;; ++round) {
+            if (arguments_.runs.empty()) job_.runs = workspace_.store.pending_runs();
+            const SyncResult result = sync_once(workspace_.store, workspace_.settings, job_, view_);
+            const bool left = settle();
+            delivered_ += result.delivered;
+            job_.retry_failed = false;
+            if (interrupted()) return 128 + interrupted_by;
+            if (arguments_.watch) {
+                job_.only_due = true;
+                sleep_until(Clock::now() + kWatchEvery);
+                if (interrupted()) return 128 + interrupted_by;
+                continue;
+            }
+            if (!left) return 0;
+            if (result.held > 0 && Clock::now() < patience) {
+                --round;
+                sleep_until(Clock::now() + kHeldEvery);
+                continue;
+            }
+            if (!wait_for_next_round(result, round)) return 1;
+        }
+    }
+
+    std::size_t delivered() const { return delivered_; }
+
+private:
+    // True: something of these runs is left.
+    bool settle() {
+        bool left = false;
+        for (const auto& id : job_.runs)
+            if (settle_pending(workspace_.store, id, workspace_.settings)) left = true;
+        return left;
+    }
+
+    // False: nothing will go by itself, or not soon.
+    bool wait_for_next_round(const SyncResult& result, int round) const {
+        const int most = arguments_.background ? kRoundsInBackground : kRoundsForUser;
+        if (result.passing == 0 || round >= most || !result.next_try) return false;
+        const Milliseconds wait = std::max(*result.next_try - wall_now(), 0ms);
+        if (wait > kLongestWait) return false;
+        sleep_until(Clock::now() + wait);
+        return !interrupted();
+    }
+
+    Workspace workspace_;
+    const SyncArguments& arguments_;
+    SyncJob job_;
+    SyncView& view_;
+    std::size_t delivered_ = 0;
+};
+
+void print_pending(const std::string& id, const Pending& pending, bool as_json, std::string& out) {
+    const auto one = [&](json record, const std::string& line) {
+        record.update({{"run", id}, {"callback", pending.callback}});
+        out += as_json ? record.dump(-1, ' ', false, json::error_handler_t::replace)
+                       : fmt::format("{} {}: {}", id, pending.callback, line);
+        out += '\n';
+    };
+    for (const auto& message : pending.messages) {
+        std::string line = message.entry.kind;
+        if (!message.state.error.empty())
+            line += fmt::format(" ({} tries: {})", message.state.tries, message.state.error);
+        one({{"kind", message.entry.kind}, {"key", message.entry.key}, {"error", message.state.error}}, line);
+    }
+    for (const auto& file : pending.files)
+        one({{"path", file.path}, {"bytes", file.bytes}, {"destination", pending.destination}},
+            fmt::format("{} ({}) to {}", file.path, format_bytes(file.bytes), pending.destination));
+    if (!pending.on && !pending.empty())
+        one({{"off", pending.off_reason}}, fmt::format("is off: {}", pending.off_reason));
+    if (!pending.files.empty() && !pending.copying.error.empty())
+        one({{"error", pending.copying.error}, {"tries", pending.copying.tries}},
+            fmt::format("{} tries: {}", pending.copying.tries, pending.copying.error));
+}
+
+int print_what_waits(const Workspace& workspace, const std::vector<std::string>& runs, const SyncArguments& arguments) {
+    std::string out;
+    const auto& names = arguments.callbacks;
+    for (const auto& id : runs)
+        for (const auto& pending : pending_of(workspace.store, id, workspace.settings))
+            if (names.empty() || std::find(names.begin(), names.end(), pending.callback) != names.end())
+                print_pending(id, pending, arguments.json, out);
+    write_all(STDOUT_FILENO, out);
+    if (out.empty() && !arguments.json) say("nothing waits to be delivered");
+    return 0;
+}
+
+SyncView::Form form_of(const SyncArguments& arguments) {
+    if (arguments.background) return SyncView::Form::errors;
+    if (arguments.json) return SyncView::Form::json;
+    return ::isatty(STDERR_FILENO) != 0 ? SyncView::Form::bars : SyncView::Form::lines;
+}
+
+} // namespace
+
+int sync_runs(const SyncArguments& arguments) {
+    check_callbacks(arguments.callbacks);
+    Workspace workspace = open_workspace(arguments.store);
+    if (!workspace.store.exists()) throw Error(no_store_message(workspace), "--store DIR names another");
+    std::vector<std::string> runs = arguments.runs;
+    if (!arguments.background) {
+        recover_abandoned_runs(workspace);
+        if (!runs.empty()) {
+            runs.clear();
+            for (const auto& row : find_runs(read_existing_store(arguments.store), arguments.runs))
+                runs.push_back(row.id);
+            for (const auto& id : runs) want_copies(workspace, id);
+        }
+    }
+    if (arguments.dry_run)
+        return print_what_waits(workspace, arguments.runs.empty() ? workspace.store.pending_runs() : runs, arguments);
+    SyncJob job;
+    job.runs = runs;
+    job.callbacks = arguments.callbacks;
+    job.retry_failed = arguments.retry_failed;
+    job.jobs = arguments.jobs ? int(*arguments.jobs) : int(std::max(1L, workspace.settings.integer("sync.jobs")));
+    job.cancelled = interrupted;
+    heed_signals();
+    SyncView view(form_of(arguments));
+    Syncing syncing(std::move(workspace), arguments, std::move(job), view);
+    const int status = syncing.work();
+    if (status == 0 && syncing.delivered() == 0 && !arguments.json && !arguments.background) say("nothing was waiting");
+    return status;
+}
+
+} // namespace poster

@@ -1,0 +1,295 @@
+#include "copies.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <memory>
+#include <thread>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <clock.hpp>
+#include <error.hpp>
+#include <fd.hpp>
+#include <files.hpp>
+#include <lease.hpp>
+#include <records.hpp>
+#include <sha256.hpp>
+
+#include "backoff.hpp"
+#include "pending.hpp"
+
+namespace poster {
+
+namespace {
+
+using nlohmann::json;
+using Stage = DeliveryState::Stage;
+using Clock = std::chrono::steady_clock;
+
+constexpr int kManifestFormat = 1;
+constexpr const char* kManifest = "manifest.json";
+constexpr unsigned kMostHashers = 4;
+// Of a run that goes on: what was written this moment, and the growing log of a long run, come with its end.
+constexpr std::chrono::seconds kStillWritten{2};
+constexpr std::uint64_t kMostWhileRunning = 16 << 20;
+
+std::string remote_path(const LocalFile& file, const std::string& run) {
+    return fmt::format("runs/{}/{}", run, file.path);
+}
+
+// Of its first `bytes` bytes; nullopt: it has become shorter, or cannot be read.
+std::optional<std::string> sha256_of_beginning(const fs::path& path, std::uint64_t bytes,
+                                               const std::function<bool()>& cancelled) {
+    const Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
+    if (!file) return std::nullopt;
+    Sha256 hash;
+    const std::size_t chunk = 1 << 20;
+    const auto buffer = std::make_unique<char[]>(std::min<std::uint64_t>(chunk, bytes + 1));
+    for (std::uint64_t done = 0; done < bytes;) {
+        const ssize_t got = ::read(file.get(), buffer.get(), std::min<std::uint64_t>(chunk, bytes - done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0 || cancelled()) return std::nullopt;
+        hash.update({buffer.get(), std::size_t(got)});
+        done += std::uint64_t(got);
+    }
+    return hash.hex();
+}
+
+// One run at one destination, under its lease.
+class RunCopies : private Progress {
+public:
+    RunCopies(const Store& store, std::string id, const Settings& settings, const std::string& callback, Remote& remote,
+              const SyncJob& job, SyncObserver& observer, Lease& lease)
+        : store_(store), id_(std::move(id)), settings_(settings), callback_(callback), remote_(remote),
+          destination_(remote.destination()), job_(job), observer_(observer), lease_(lease),
+          outbox_(store.run_dir(id_)), notes_(outbox_, callback) {}
+
+    SyncResult bring_up_to_date() {
+        OutboxView view = outbox_.view(callback_);
+        known_ = view.copies[destination_];
+        const DeliveryState before = view.copying[destination_];
+        std::vector<LocalFile> files = not_copied_yet(files_to_copy(store_.run_dir(id_), settings_), known_);
+        if (store_.is_active(id_)) leave_out_what_is_written(files);
+        if (!files.empty() && waits(before)) return result_;
+        if (!files.empty()) send(files);
+        if (trouble_.error.empty() && !cancelled() && before.receipt != manifest_digest()) put_manifest();
+        settle(before, !files.empty() || before.stage != Stage::delivered);
+        return result_;
+    }
+
+private:
+    // For the user, or for its time.
+    bool waits(const DeliveryState& before) {
+        const bool for_the_user = before.stage == Stage::failed && !job_.retry_failed;
+        const bool for_its_time = before.stage == Stage::retry && job_.only_due && before.next_try > wall_now();
+        if (for_the_user) ++result_.failed;
+        if (for_its_time) {
+            ++result_.passing;
+            result_.next_try = before.next_try;
+        }
+        return for_the_user || for_its_time;
+    }
+
+    void moved(std::size_t file, std::uint64_t bytes) override {
+        observer_.bytes_moved(id_, callback_, local_of(file).path, bytes);
+    }
+
+    void done(std::size_t file, const Delivery& delivery) override {
+        const LocalFile& local = local_of(file);
+        if (delivery.state == Delivery::State::delivered) {
+            const Copy copy{local.bytes, local.modified_ns, sending_[file].sha256, delivery.receipt};
+            if (!sending_manifest_) notes_.copied(destination_, local.path, copy);
+            const std::lock_guard lock(mutex_);
+            if (!sending_manifest_) known_[local.path] = copy;
+            ++result_.delivered;
+        } else {
+            const std::lock_guard lock(mutex_);
+            ++(delivery.state == Delivery::State::retry ? result_.passing : result_.failed);
+            // What waits for the user counts more than what passes.
+            if (trouble_.error.empty() ||
+                (trouble_.state == Delivery::State::retry && delivery.state == Delivery::State::failed))
+                trouble_ = delivery;
+        }
+        if (!sending_manifest_) observer_.file_done(id_, callback_, local.path, local.bytes, delivery);
+    }
+
+    // Asked often by whatever takes long: the lease lives on it.
+    bool cancelled() const override {
+        if (job_.cancelled && job_.cancelled()) return true;
+        const auto now = Clock::now().time_since_epoch().count();
+        auto last = renewed_at_.load();
+        if (Clock::duration(now - last) > Lease::kRenewal && renewed_at_.compare_exchange_strong(last, now))
+            lease_.renew();
+        return !lease_.valid();
+    }
+
+    int jobs() const override { return job_.jobs; }
+
+    const LocalFile& local_of(std::size_t file) const { return local_[file]; }
+
+    void leave_out_what_is_written(std::vector<LocalFile>& files) const {
+        const auto now = wall_now().time_since_epoch();
+        std::erase_if(files, [&](const LocalFile& file) {
+            const bool growing = file.path.starts_with("attempts/") && file.bytes > kMostWhileRunning;
+            return growing || now - std::chrono::nanoseconds(file.modified_ns) < kStillWritten;
+        });
+    }
+
+    void send(std::vector<LocalFile>& files) {
+        const auto hashes = hash_all(files);
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            if (!hashes[i]) continue; // gone, cut or taken back meanwhile: the next round sees what it is by then
+            const auto known = known_.find(files[i].path);
+            if (known != known_.end() && known->second.sha256 == *hashes[i] && known->second.bytes == files[i].bytes) {
+                known->second.modified_ns = files[i].modified_ns; // touched only
+                notes_.copied(destination_, files[i].path, known->second);
+                continue;
+            }
+            sending_.push_back(
+                {remote_path(files[i], id_), store_.run_dir(id_) / files[i].path, files[i].bytes, *hashes[i]});
+            local_.push_back(files[i]);
+        }
+        std::uint64_t bytes = 0;
+        for (const auto& file : local_) bytes += file.bytes;
+        observer_.copies_begin(id_, callback_, destination_, local_.size(), bytes);
+        if (!sending_.empty() && !cancelled()) put();
+    }
+
+    void put() {
+        try {
+            remote_.put(sending_, *this);
+        } catch (const Error& error) {
+            note_trouble({Delivery::State::retry, {}, error.what(), error.help(), {}});
+        } catch (const std::exception& error) {
+            note_trouble(Delivery::passing(error.what()));
+        }
+    }
+
+    void note_trouble(const Delivery& delivery) {
+        const std::lock_guard lock(mutex_);
+        ++result_.passing;
+        if (trouble_.error.empty()) trouble_ = delivery;
+    }
+
+    std::vector<std::optional<std::string>> hash_all(const std::vector<LocalFile>& files) const {
+        std::vector<std::optional<std::string>> hashes(files.size());
+        std::atomic<std::size_t> next{0};
+        const auto work = [&] {
+            for (std::size_t i = next++; i < files.size() && !cancelled(); i = next++)
+                hashes[i] = sha256_of_beginning(store_.run_dir(id_) / files[i].path, files[i].bytes,
+                                                [&] { return cancelled(); });
+        };
+        const auto wanted =
+            std::min<std::size_t>({files.size(), kMostHashers, std::max(1U, std::thread::hardware_concurrency())});
+        std::vector<std::jthread> helpers;
+        for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
+        work();
+        return hashes;
+    }
+
+    Manifest manifest() const { return {known_}; }
+    std::string manifest_digest() const { return sha256_hex(to_json(manifest())); }
+
+    void put_manifest() {
+        const std::string text = to_json(manifest());
+        const fs::path draft = outbox_.dir() / fmt::format("{}.{}", callback_, kManifest);
+        replace_file(draft, text);
+        sending_ = {{manifest_path(id_), draft, text.size(), sha256_hex(text)}};
+        local_ = {{kManifest, text.size(), 0}};
+        sending_manifest_ = true;
+        put();
+        ::unlink(draft.c_str());
+    }
+
+    void settle(const DeliveryState& before, bool changed) {
+        const bool stopped = cancelled();
+        if (stopped && trouble_.error.empty()) return; // nothing is wrong with it
+        Delivery whole = trouble_.error.empty() ? Delivery::arrived(manifest_digest()) : trouble_;
+        const int tries = trouble_.error.empty() ? 0 : before.tries + 1;
+        const WallTime next = wall_now() + wait_after(std::max(tries, 1), whole.retry_after);
+        if (whole.state == Delivery::State::retry) result_.next_try = next;
+        if (changed || before.receipt != whole.receipt) notes_.copying(destination_, whole, tries, next);
+        observer_.copies_end(id_, callback_, destination_, whole);
+    }
+
+    const Store& store_;
+    std::string id_;
+    const Settings& settings_;
+    const std::string& callback_;
+    Remote& remote_;
+    std::string destination_;
+    const SyncJob& job_;
+    SyncObserver& observer_;
+    Lease& lease_;
+    Outbox outbox_;
+    OutboxNotes notes_;
+    mutable std::atomic<Clock::rep> renewed_at_{Clock::now().time_since_epoch().count()};
+
+    std::vector<RemoteFile> sending_;
+    std::vector<LocalFile> local_; // the same files
+    bool sending_manifest_ = false;
+    std::mutex mutex_; // of what follows
+    std::map<std::string, Copy> known_;
+    SyncResult result_;
+    Delivery trouble_; // its error empty: none
+};
+
+} // namespace
+
+SyncResult copy_runs(const Store& store, const Settings& settings, const CallbackEntry& entry, const SyncJob& job,
+                     SyncObserver& observer) {
+    SyncResult sum;
+    const auto callback = entry.create(settings);
+    const auto remote = callback->remote();
+    for (const auto& id : job.runs) {
+        if (job.cancelled && job.cancelled()) break;
+        const Outbox outbox(store.run_dir(id));
+        if (!outbox.exists() || !outbox.view(entry.name).copies_wanted) continue;
+        auto lease = Lease::acquire(outbox.dir() / "lease", entry.name + "-copies");
+        if (!lease) {
+            ++sum.held;
+            observer.held(id, entry.name);
+            continue;
+        }
+        add(sum, RunCopies(store, id, settings, entry.name, *remote, job, observer, *lease).bring_up_to_date());
+    }
+    return sum;
+}
+
+std::string manifest_path(const std::string& run) {
+    return fmt::format("runs/{}/{}", run, kManifest);
+}
+
+std::string to_json(const Manifest& manifest) {
+    json files = json::array();
+    for (const auto& [path, copy] : manifest.files)
+        files.push_back(
+            {{"path", path}, {"bytes", copy.bytes}, {"sha256", copy.sha256}, {"modified_ns", copy.modified_ns}});
+    return json{{"format", kManifestFormat}, {"files", files}}.dump(1, ' ', false, json::error_handler_t::replace) +
+           '\n';
+}
+
+std::optional<Manifest> manifest_from_json(const std::string& text) {
+    const json parsed = json::parse(text, nullptr, false);
+    if (!parsed.is_object() || parsed.value("format", json{}) != kManifestFormat) return std::nullopt;
+    Manifest manifest;
+    const json files = parsed.value("files", json::array());
+    for (const auto& file : files) {
+        if (!file.is_object()) return std::nullopt;
+        const auto bytes = file.find("bytes");
+        const auto modified = file.find("modified_ns");
+        const std::string path = text_of(file, "path");
+        if (path.empty() || bytes == file.end() || !bytes->is_number_unsigned()) return std::nullopt;
+        const auto time = modified != file.end() && modified->is_number_integer() ? modified->get<std::int64_t>() : 0;
+        manifest.files[path] = {bytes->get<std::uint64_t>(), time, text_of(file, "sha256"), {}};
+    }
+    return manifest;
+}
+
+} // namespace poster

@@ -1,0 +1,110 @@
+#include "pending.hpp"
+
+#include <fnmatch.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include <registry.hpp>
+
+namespace poster {
+
+namespace {
+
+bool matches_any(const std::vector<std::string>& globs, const std::string& path) {
+    return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+        if (::fnmatch(glob.c_str(), path.c_str(), 0) == 0) return true;
+        // A folder's name stands for what is in it; one without a slash for a file of that name anywhere.
+        if (path.starts_with(glob) && (glob.ends_with('/') || path[glob.size()] == '/')) return true;
+        return glob.find('/') == std::string::npos &&
+               ::fnmatch(glob.c_str(), path.c_str() + path.rfind('/') + 1, 0) == 0;
+    });
+}
+
+bool is_half_written(const std::string& name) {
+    return name.starts_with('.') && name.ends_with(".tmp");
+}
+
+// What means something on this machine only, or is the remote's own affair.
+bool stays_here(const std::string& path) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (path == "manifest.json" || is_half_written(name)) return true;
+    const bool of_attempt = path.starts_with("attempts/") && std::count(path.begin(), path.end(), '/') == 2;
+    return of_attempt && (name == "lock" || name == "heartbeat" || name.starts_with("claim."));
+}
+
+bool is_own_folder(const std::string& path) {
+    return path == "outbox" || path == "worktree";
+}
+
+} // namespace
+
+std::vector<LocalFile> files_to_copy(const fs::path& run_dir, const Settings& settings) {
+    const auto include = settings.list("upload.include");
+    const auto exclude = settings.list("upload.exclude");
+    std::vector<LocalFile> files;
+    std::error_code failure;
+    const std::size_t skip = run_dir.native().size() + 1;
+    fs::recursive_directory_iterator walk(run_dir, fs::directory_options::skip_permission_denied, failure);
+    for (; !failure && walk != fs::recursive_directory_iterator(); walk.increment(failure)) {
+        const std::string path = walk->path().native().substr(skip);
+        struct stat facts{};
+        if (walk.depth() == 0 && is_own_folder(path)) walk.disable_recursion_pending();
+        if (::lstat(walk->path().c_str(), &facts) != 0 || !S_ISREG(facts.st_mode) || stays_here(path)) continue;
+        if (!matches_any(include, path) || matches_any(exclude, path)) continue;
+        files.push_back({path, std::uint64_t(facts.st_size),
+                         std::int64_t(facts.st_mtim.tv_sec) * 1'000'000'000 + facts.st_mtim.tv_nsec});
+    }
+    std::sort(files.begin(), files.end(), [](const auto& one, const auto& other) { return one.path < other.path; });
+    return files;
+}
+
+std::vector<LocalFile> not_copied_yet(std::vector<LocalFile> files, const std::map<std::string, Copy>& copies) {
+    std::erase_if(files, [&](const LocalFile& file) {
+        const auto copy = copies.find(file.path);
+        return copy != copies.end() && copy->second.bytes == file.bytes && copy->second.modified_ns == file.modified_ns;
+    });
+    return files;
+}
+
+bool Pending::failed() const {
+    using Stage = DeliveryState::Stage;
+    if (!files.empty() && copying.stage == Stage::failed) return true;
+    return std::any_of(messages.begin(), messages.end(),
+                       [](const auto& message) { return message.state.stage == Stage::failed; });
+}
+
+const CallbackEntry* find_callback(const std::string& name) {
+    for (const auto* entry : registry())
+        if (entry->name == name) return entry;
+    return nullptr;
+}
+
+std::vector<Pending> pending_of(const Store& store, const std::string& id, const Settings& settings) {
+    std::vector<Pending> all;
+    const fs::path dir = store.run_dir(id);
+    const Outbox outbox(dir);
+    std::optional<std::vector<LocalFile>> files; // one walk for all
+    for (const auto& name : outbox.callbacks()) {
+        Pending pending;
+        pending.callback = name;
+        const CallbackEntry* entry = find_callback(name);
+        const Activation activation =
+            entry ? activation_of(*entry, settings) : Activation{false, "this poster has no callback of that name"};
+        pending.on = activation.on;
+        pending.off_reason = activation.reason;
+        OutboxView view = outbox.view(name);
+        for (auto& message : view.messages)
+            if (message.state.stage != DeliveryState::Stage::delivered) pending.messages.push_back(std::move(message));
+        if (view.copies_wanted && pending.on && entry->hooks.remote) {
+            if (!files) files = files_to_copy(dir, settings);
+            pending.destination = entry->create(settings)->remote()->destination();
+            pending.files = not_copied_yet(*files, view.copies[pending.destination]);
+            pending.copying = view.copying[pending.destination];
+        }
+        all.push_back(std::move(pending));
+    }
+    return all;
+}
+
+} // namespace poster
