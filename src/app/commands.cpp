@@ -1,7 +1,7 @@
 // The small commands: callbacks, config, reindex, version; and what all reading commands begin with.
 
-#include "background_sync.hpp"
 #include "commands.hpp"
+#include "background_sync.hpp"
 
 #include <unistd.h>
 

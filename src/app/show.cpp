@@ -11,6 +11,8 @@
 #include <clock.hpp>
 #include <error.hpp>
 #include <metric_totals.hpp>
+#include <outbox.hpp>
+#include <pending.hpp>
 #include <records.hpp>
 #include <text.hpp>
 
@@ -361,13 +363,13 @@ int show_run(const ShowArguments& arguments) {
     auto children = reading.index->list(filter);
     const json metrics = metrics_of_run(dir);
     if (arguments.json) {
-        print_json_page(row, *run, attempts, metrics, children);
+        print_json_page(row, *run, attempts, metrics, deliveries_of(reading.workspace, row), children);
         return 0;
     }
     std::string worry;
     if (row.status == Status::running && !attempts.empty())
         worry = worry_about(reading.workspace.store.attempt_dir(row.id, attempts.back().first), attempts.back().second);
-    print_out(page_of(row, *run, attempts, metrics, worry, children));
+    print_out(page_of(row, *run, attempts, metrics, deliveries_of(reading.workspace, row), worry, children));
     return 0;
 }
 

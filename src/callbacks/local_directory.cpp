@@ -27,7 +27,7 @@ constexpr auto kReserve = std::chrono::seconds(1); // of the time left, for what
 // Written until the very end, or by poster for itself. A program may well store a file of one of these names.
 bool is_poster_s_own(const fs::path& relative) {
     static constexpr std::array<std::string_view, 4> kOwn{"lock", "heartbeat", "hooks.jsonl", "poster.log"};
-    if (relative == "run.json") return true;
+    if (relative == "run.json" || *relative.begin() == "outbox") return true;
     bool of_attempt = *relative.begin() == "attempts" && std::distance(relative.begin(), relative.end()) == 3;
     return of_attempt && std::find(kOwn.begin(), kOwn.end(), relative.filename()) != kOwn.end();
 }

@@ -37,6 +37,7 @@ public:
                 target = value;
         };
         run.note_peak_memory = [this](std::uint64_t bytes) { peak = std::max(peak, bytes); };
+        run.queue = [this](OutboxEntry entry) { queued.push_back(std::move(entry)); };
         run.interrupt_first = [this] { interrupts_first = true; };
         make_directories(run.attempt_dir() / "events");
         make_directories(run.spec.cwd);
@@ -62,6 +63,7 @@ public:
     Settings settings;
     Run run;
     nlohmann::json record = nlohmann::json::object();
+    std::vector<OutboxEntry> queued;
     std::uint64_t peak = 0;
     bool interrupts_first = false;
 };
