@@ -2,7 +2,8 @@
 // The interface of a callback: one class in one file under src/callbacks/, one line in callbacks.def.
 //
 // prepare → start → step/event … → end; end exactly once per attempt, whatever killed it. on_prepare runs before the
-// child exists; all other hooks run beside it, each callback on a thread of its own, in the callback host process.
+// child exists; all other hooks run beside it, each callback on a thread of its own, in the callback host process. One
+// without a start hook is made a moment later, so that a run of a few milliseconds does not wait for its thread.
 // A hook that throws is recorded and harms nobody else; one that hangs costs its own time budget only.
 
 #include <memory>
@@ -33,7 +34,8 @@ public:
     // Called every interval() while the child runs; zero: never.
     virtual void on_tick(const Run&) {}
     virtual Milliseconds interval() const { return Milliseconds{0}; }
-    // Exactly once per attempt. What a hook has for others it leaves in the outbox: Run::queue.
+    // Exactly once per attempt, of those that are not shorter than the class's kShortestRun. What a hook has for others
+    // it leaves in the outbox: Run::queue.
     virtual void on_end(const Run&, const Outcome&, Deadline) {}
 
     // The remote half, in `poster sync` and its kind only; what these throw counts as Delivery::State::retry.
@@ -66,6 +68,9 @@ struct CallbackEntry {
     // It appends to the event log: its end hook is over before those of the others begin, which read the log to its
     // end. A class says so with `static constexpr bool kAddsEvents = true`.
     bool adds_events = false;
+    // A run shorter than this has nothing for it: it is not made for one. A class says so with
+    // `static constexpr Milliseconds kShortestRun{…}`.
+    Milliseconds shortest_run{0};
 };
 
 namespace detail {
@@ -95,7 +100,9 @@ CallbackEntry callback_entry(std::string name, std::string help, std::vector<Opt
     hooks.remote = detail::is_overridden<decltype(&Type::remote)>;
     bool adds_events = false;
     if constexpr (requires { Type::kAddsEvents; }) adds_events = Type::kAddsEvents;
-    return {std::move(name), std::move(help), std::move(options), activate, create, hooks, adds_events};
+    Milliseconds shortest_run{0};
+    if constexpr (requires { Type::kShortestRun; }) shortest_run = Type::kShortestRun;
+    return {std::move(name), std::move(help), std::move(options), activate, create, hooks, adds_events, shortest_run};
 }
 
 } // namespace poster

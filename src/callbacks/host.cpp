@@ -36,6 +36,7 @@ using Clock = std::chrono::steady_clock;
 constexpr auto kHookBudget = 30s;
 constexpr auto kAllEndHooks = 120s;
 constexpr auto kHurried = 2s;
+constexpr auto kLateStart = 50ms; // after the child's
 constexpr auto kHeartbeatEvery = 10s;
 constexpr auto kRecordEvery = 20ms;
 constexpr auto kLookAtStopped = 100ms;
@@ -166,6 +167,7 @@ private:
         }
         auto now = Clock::now();
         if (answer_at_ && now >= *answer_at_) answer_supervisor();
+        if (late_start_at_ && now >= *late_start_at_) start_late();
         if (stopped_child_) look_at_stopped(*stopped_child_);
         abandon_overdue(now);
         if (ending_) end_readers();
@@ -185,6 +187,7 @@ private:
         if (job_.heartbeat && !ending_) wake = std::min<Clock::time_point>(wake, next_heartbeat_);
         if (stopped_child_) wake = std::min<Clock::time_point>(wake, Clock::now() + kLookAtStopped);
         if (answer_at_) wake = std::min<Clock::time_point>(wake, *answer_at_);
+        if (late_start_at_) wake = std::min<Clock::time_point>(wake, *late_start_at_);
         if (record_.dirty()) wake = std::min<Clock::time_point>(wake, next_record_);
         if (ending_) wake = std::min<Clock::time_point>(wake, end_limit_);
         if (!ending_) wake = std::min<Clock::time_point>(wake, deliver_at_);
@@ -280,9 +283,19 @@ private:
         started_ = true;
         job_.run.child = child;
         want_copies();
-        const bool ticks = job_.page == nullptr || !job_.page->host_faulted;
-        for (const auto& worker : workers_) worker->start(ticks);
+        for (const auto& worker : workers_)
+            if (!worker->may_start_late()) worker->start(ticks());
+        late_start_at_ = Clock::now() + kLateStart;
     }
+
+    // A run that is over by then never makes their threads for more than their end hooks.
+    void start_late() {
+        late_start_at_.reset();
+        for (const auto& worker : workers_)
+            if (worker->may_start_late()) worker->start(ticks());
+    }
+
+    bool ticks() const { return job_.page == nullptr || !job_.page->host_faulted; }
 
     // The guardian: the supervisor went without a goodbye.
     void on_supervisor_gone() {
@@ -297,6 +310,7 @@ private:
     void begin_end(const Outcome& outcome) {
         if (ending_) return;
         ending_ = true;
+        late_start_at_.reset();
         outcome_ = outcome;
         want_copies();
         end_limit_ = Clock::now() + kAllEndHooks;
@@ -364,7 +378,7 @@ private:
     Outcome outcome_; // once it is ending
     std::optional<pid_t> stopped_child_;
     std::int32_t question_ = 0;
-    std::optional<Clock::time_point> answer_at_;
+    std::optional<Clock::time_point> answer_at_, late_start_at_;
     Clock::time_point next_heartbeat_{}, next_record_{}, end_limit_ = Clock::time_point::max();
 };
 
@@ -380,9 +394,12 @@ void run_end_hooks(HostJob job, const Outcome& outcome) {
 }
 
 bool end_hooks_complete(const std::filesystem::path& attempt_dir, const Settings& settings) {
-    Ledger ledger(attempt_dir, "", 0);
-    for (const auto* entry : active_callbacks(settings))
-        if (entry->hooks.end && ledger.mark(entry->name, "end") != Ledger::Mark::ended) return false;
+    const Ledger ledger(attempt_dir, "", 0);
+    const auto outcome = read_outcome(attempt_dir);
+    for (const auto* entry : active_callbacks(settings)) {
+        const bool wanted = entry->hooks.end && !(outcome && is_too_short_for(*entry, *outcome));
+        if (wanted && ledger.mark(entry->name, "end") != Ledger::Mark::ended) return false;
+    }
     return true;
 }
 

@@ -41,7 +41,8 @@ struct HostJob {
 int run_callback_host(HostJob job);
 // Recovery: only the end hooks that the ledger lacks.
 void run_end_hooks(HostJob job, const Outcome& outcome);
-// True if every active callback's end hook is in the ledger as ended (done, failed or out of time).
+// True if every active callback's end hook is in the ledger as ended (done, failed or out of time), but for those that
+// the run is too short for.
 bool end_hooks_complete(const std::filesystem::path& attempt_dir, const Settings& settings);
 bool any_callback_prepares(const Settings& settings);
 

@@ -85,6 +85,7 @@ json typed(const std::string& text) {
 class Mlflow : public Callback {
 public:
     static constexpr bool kAddsEvents = true;
+    static constexpr Milliseconds kShortestRun = kTrackedRun;
 
     explicit Mlflow(const Settings& settings)
         : redactor_(settings.list("capture.redact"), settings.list("capture.keep")) {}

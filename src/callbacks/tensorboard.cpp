@@ -31,7 +31,6 @@ constexpr auto kTickTime = 5s;
 constexpr auto kReserve = 2s; // of the end hook's time
 constexpr int kWalkEvery = 5; // ticks
 constexpr double kNotYet = std::numeric_limits<double>::max();
-constexpr auto kShortest = 30ms; // a program that ends sooner has not even loaded what writes such files
 
 bool is_event_file(const fs::path& path) {
     const std::string name = path.filename();
@@ -49,6 +48,7 @@ struct Followed {
 class TensorBoard : public Callback {
 public:
     static constexpr bool kAddsEvents = true;
+    static constexpr Milliseconds kShortestRun = kTrackedRun;
 
     explicit TensorBoard(const Settings& settings)
         : images_(settings.flag("tensorboard.images")),
@@ -66,8 +66,7 @@ public:
 
     void on_end(const Run& run, const Outcome& outcome, Deadline deadline) override {
         begin(run);
-        if (outcome.duration >= kShortest)
-            note(run, files_->changed_files(100'000, std::clamp<Milliseconds>(outcome.duration / 20, 20ms, 1s)));
+        note(run, files_->changed_files(100'000, std::clamp<Milliseconds>(outcome.duration / 20, 20ms, 1s)));
         read_on(run, deadline - kReserve);
     }
 

@@ -18,6 +18,9 @@
 
 namespace poster {
 
+// A program that ends sooner has not even loaded what writes such files.
+inline constexpr Milliseconds kTrackedRun{30};
+
 class TrackerLog {
 public:
     struct Cursor {

@@ -77,6 +77,7 @@ struct Followed {
 class Wandb : public Callback {
 public:
     static constexpr bool kAddsEvents = true;
+    static constexpr Milliseconds kShortestRun = kTrackedRun;
 
     explicit Wandb(const Settings& settings)
         : redactor_(settings.list("capture.redact"), settings.list("capture.keep")) {}

@@ -17,6 +17,10 @@ constexpr const char* kEvent = "event";
 
 } // namespace
 
+bool is_too_short_for(const CallbackEntry& entry, const Outcome& outcome) {
+    return outcome.status != Status::lost && outcome.duration < entry.shortest_run;
+}
+
 Worker::Worker(const CallbackEntry& entry, const Settings& settings, const Run& run, Ledger& ledger,
                Milliseconds budget, std::function<void()> changed)
     : entry_(entry), settings_(settings), run_(run), ledger_(ledger), budget_(budget), changed_(std::move(changed)),
@@ -50,7 +54,8 @@ void Worker::start(bool ticks) {
 
 void Worker::end(const Outcome& outcome, Deadline deadline) {
     std::lock_guard lock(mutex_);
-    if (ledger_.mark(name(), "end") != Ledger::Mark::none || (!entry_.hooks.end && !launched_)) {
+    const bool unneeded = !launched_ && (!entry_.hooks.end || is_too_short_for(entry_, outcome));
+    if (unneeded || ledger_.mark(name(), "end") != Ledger::Mark::none) {
         ended_ = true;
         return;
     }

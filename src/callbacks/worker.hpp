@@ -16,6 +16,9 @@
 
 namespace poster {
 
+// CallbackEntry::shortest_run. The duration of a lost run says nothing.
+bool is_too_short_for(const CallbackEntry& entry, const Outcome& outcome);
+
 class Worker : public std::enable_shared_from_this<Worker> {
 public:
     using Clock = std::chrono::steady_clock;
@@ -27,6 +30,8 @@ public:
     const std::string& name() const { return entry_.name; }
     bool adds_events() const { return entry_.adds_events; }
     bool keeps_copies() const { return entry_.hooks.remote; }
+    // Nothing is lost to it where it is started late, or not at all: the end hook reads what was logged.
+    bool may_start_late() const { return !entry_.hooks.start && (entry_.hooks.end || !entry_.hooks.events); }
     void prepare(RunSpec& spec); // on the caller's thread
     // `ticks` false: a tick may be what took the host before this one with it.
     void start(bool ticks = true);

@@ -1,18 +1,22 @@
 #include <catch2/catch.hpp>
 
 #include <event_reader.hpp>
+#include <host.hpp>
 #include <ledger.hpp>
+#include <records.hpp>
 #include <run_record.hpp>
 #include <worker.hpp>
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include <map>
 #include <mutex>
 #include <set>
 
 #include "callback_fixture.hpp"
+#include "store_fixture.hpp"
 
 using namespace poster;
 using namespace std::chrono_literals;
@@ -41,6 +45,10 @@ struct Throwing : Good {
 };
 struct Hanging : Good {
     void on_start(const Run&) override { ::poll(nullptr, 0, -1); }
+};
+
+struct Listening : Callback {
+    void on_event(const Run&, const Event& event) override { see("event " + std::string(event.kind())); }
 };
 
 struct Ticking : Good {
@@ -74,6 +82,32 @@ struct Stage {
     std::unique_ptr<Ledger> ledger;
     std::shared_ptr<Worker> worker;
 };
+
+// A host, in a process of its own, that is told of the start and of the end of a run at once. False: it says no `done`.
+bool accompany(const CallbackFixture& fixture, const Outcome& outcome) {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) std::abort();
+    const Fd supervisor{ends[0]};
+    Fd link{ends[1]};
+    LinkMessage started, ended;
+    started.kind = LinkKind::started;
+    ended.kind = LinkKind::ended;
+    nlohmann::json record = nlohmann::json::object();
+    put_outcome(record, outcome);
+    ended.text = record.dump();
+    send_message(supervisor.get(), started);
+    send_message(supervisor.get(), ended);
+    const pid_t host = in_child([&] {
+        HostJob job;
+        job.run = fixture.run;
+        job.settings = fixture.settings;
+        job.link = std::move(link);
+        return run_callback_host(std::move(job));
+    });
+    LinkMessage answer;
+    return exit_status(host) == 0 && receive_message(supervisor.get(), answer) == Receive::message &&
+           answer.kind == LinkKind::done;
+}
 
 // Kept: the thread of a worker may outlast its test.
 Stage& stage_for(const CallbackEntry& entry, Milliseconds budget = 10s) {
@@ -152,6 +186,43 @@ TEST_CASE("a host that was started again after it was killed ticks on, after a c
     while (ticks && !seen()) ::poll(nullptr, 0, 1);
     stage.wait_for_end();
     CHECK(seen() == ticks);
+}
+
+TEST_CASE("a run of a few milliseconds is over without the callbacks that can have nothing of it, and complete") {
+    auto [status, milliseconds, tracked] = GENERATE(table<Status, int, bool>({
+        {Status::finished, 5, false},
+        {Status::failed, 29, false},
+        {Status::finished, 30, true},
+        {Status::lost, 0, true}, // its duration says nothing
+    }));
+    CAPTURE(to_string(status), milliseconds);
+    CallbackFixture fixture({"true"});
+    Outcome outcome;
+    outcome.status = status;
+    outcome.duration = Milliseconds{milliseconds};
+    outcome.ended_at = WallTime{1s};
+    nlohmann::json attempt = nlohmann::json::object();
+    put_outcome(attempt, outcome);
+    write_json(fixture.run.attempt_dir() / "attempt.json", attempt);
+    write_json(fixture.run.dir / "run.json", nlohmann::json::object());
+    CHECK_FALSE(end_hooks_complete(fixture.run.attempt_dir(), fixture.settings));
+    REQUIRE(accompany(fixture, outcome));
+    const Ledger ledger(fixture.run.attempt_dir(), "run", 1);
+    for (const char* name : {"tensorboard", "wandb", "mlflow"})
+        CHECK((ledger.mark(name, "end") == Ledger::Mark::ended) == tracked);
+    for (const char* name : {"config", "metrics", "logging", "local_directory"})
+        CHECK(ledger.mark(name, "end") == Ledger::Mark::ended);
+    CHECK(end_hooks_complete(fixture.run.attempt_dir(), fixture.settings));
+}
+
+TEST_CASE("a callback that only listens is made at once, and hears what a short run logged") {
+    static const auto entry = entry_of<Listening>();
+    auto& stage = stage_for(entry);
+    CHECK_FALSE(stage.worker->may_start_late());
+    append_line(stage.fixture.run.attempt_dir() / "events" / "h.1.jsonl", R"({"kind":"metric","loss":1})");
+    stage.worker->start();
+    stage.wait_for_end();
+    CHECK(g_seen == std::vector<std::string>{"event metric"});
 }
 
 TEST_CASE("a prepare hook that was cut short is not tried again: the child may have been started") {
