@@ -94,13 +94,14 @@ void recover_others(const Workspace& workspace) {
     ::_exit(0);
 }
 
-int host_main(const Workspace& workspace, const Attempt& attempt, Fd link, int sealed_spec, SharedPage* page) {
+int host_main(const Workspace& workspace, const Settings& settings, const Attempt& attempt, Fd link, int sealed_spec,
+              SharedPage* page) {
     recover_others(workspace); // here, while there is one thread
     const Run& run = attempt.run();
     Guardian guardian(workspace, run, attempt.lock() >= 0);
     HostJob job;
     job.run = run;
-    job.settings = settings_of(workspace, run.spec);
+    job.settings = settings;
     job.link = std::move(link);
     job.sealed_spec = sealed_spec;
     job.page = page;
@@ -138,16 +139,17 @@ Ending launch(Supervisor& supervisor, const Workspace& workspace, AttemptPlan pl
               const std::function<void(const Run&)>& created) {
     Attempt attempt(workspace, std::move(plan));
     if (created) created(attempt.run());
-    announce_start(words, attempt.run(), settings_of(workspace, attempt.run().spec));
+    const Settings settings = settings_of(workspace, attempt.run().spec);
+    announce_start(words, attempt.run(), settings);
     bool started = true;
     SupervisedRun supervised;
     supervised.spec = attempt.run().spec;
     supervised.attempt_dir = attempt.run().attempt_dir();
     supervised.environment = attempt.environment();
-    supervised.prepares = any_callback_prepares(workspace.settings);
+    supervised.prepares = any_callback_prepares(settings);
     supervised.host_keeps = {attempt.lock()};
     supervised.host = [&](Fd link, int sealed_spec, SharedPage* page) {
-        return host_main(workspace, attempt, std::move(link), sealed_spec, page);
+        return host_main(workspace, settings, attempt, std::move(link), sealed_spec, page);
     };
     supervised.parse_spec = [](const std::string& text) { return spec_from_json(json::parse(text)); };
     supervised.child_started = [&](pid_t child) { attempt.child_started(child); };

@@ -133,17 +133,17 @@ std::string describe_spec(const RunSpec& spec, const Redactor& redactor) {
     return text + "  POSTER_RUN_ID, POSTER_RUN_DIR, POSTER_ATTEMPT … as docs/environment.md says\n";
 }
 
-int dry_run(std::vector<AttemptPlan> plans, const Workspace& workspace) {
+int dry_run(std::vector<AttemptPlan> plans, const Settings& settings, const fs::path& store) {
     std::string callbacks, text;
     for (const auto* entry : registry()) {
-        Activation activation = activation_of(*entry, workspace.settings);
+        Activation activation = activation_of(*entry, settings);
         if (!activation.on) continue;
         if (entry->hooks.prepare)
-            for (auto& plan : plans) entry->create(workspace.settings)->on_prepare(plan.spec);
+            for (auto& plan : plans) entry->create(settings)->on_prepare(plan.spec);
         callbacks += fmt::format("  {:<16} {}\n", entry->name, activation.reason);
     }
-    for (const auto& plan : plans) text += describe_spec(plan.spec, redactor_of(workspace.settings));
-    text += fmt::format("store:\n  {}\ncallbacks that are on:\n{}", workspace.store.dir().string(), callbacks);
+    for (const auto& plan : plans) text += describe_spec(plan.spec, redactor_of(settings));
+    text += fmt::format("store:\n  {}\ncallbacks that are on:\n{}", store.string(), callbacks);
     return write_all(STDOUT_FILENO, text) ? 0 : 1;
 }
 
@@ -152,10 +152,10 @@ int dry_run(std::vector<AttemptPlan> plans, const Workspace& workspace) {
 int run_command(const RunArguments& arguments) {
     Workspace workspace = open_workspace(arguments.store);
     if (arguments.no_capture) workspace.settings.set("capture.python", "false", "--no-capture");
-    if (arguments.scan_metrics) workspace.settings.set("metrics.stdout", "true", "--scan-metrics");
     RunSpec spec = make_spec(arguments, workspace);
     auto commands = commands_of(arguments, spec.cwd.empty() ? workspace.cwd : spec.cwd);
-    if (arguments.dry_run) return dry_run(plans_of(spec, commands, ""), workspace);
+    if (arguments.dry_run)
+        return dry_run(plans_of(spec, commands, ""), settings_of(workspace, spec), workspace.store.dir());
     if (commands.size() == 1) {
         spec.argv = commands.front();
         if (runs_nothing(spec)) pass_through(spec);

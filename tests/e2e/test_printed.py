@@ -73,6 +73,13 @@ class Printed(PosterTest):
         order = [(line["callback"], line["state"]) for line in lines]
         self.assertLess(order.index(("printed", "done")), order.index(("local_directory", "begin")))
 
+    def test_a_dry_run_tells_whether_it_would_read(self):
+        for options, wanted in (((), False), (SCAN, True)):
+            with self.subTest(options=options):
+                done = self.poster("run", "--dry-run", *options, "true", check=0)
+                callbacks = [line.split() for line in done.stdout.splitlines()]
+                self.assertEqual([b"printed", b"--scan-metrics"] in callbacks, wanted)
+
     def test_nothing_is_read_unless_it_is_asked_for(self):
         self.launch("echo", "loss: 0.5")
         self.assertEqual(self.points(), [])
