@@ -79,7 +79,7 @@ struct OutboxEntry {
     bool perhaps_sent = false; // one of them was cut short, and whether it arrived is not known
 };
 
-// One attempt of a run, as callbacks see it. `record` and `queue` are safe from any thread.
+// One attempt of a run, as callbacks see it. `record`, `replace` and `queue` are safe from any thread.
 struct Run {
     std::string id;
     std::filesystem::path dir;   // the run directory
@@ -90,6 +90,8 @@ struct Run {
     WallTime started_at{};
     // Sets one top-level section of run.json, merged into what is there and written with the next atomic rewrite.
     std::function<void(std::string_view section, const nlohmann::json& value)> record;
+    // The same in place of what is there.
+    std::function<void(std::string_view section, const nlohmann::json& value)> replace;
     // Adds an entry to the outbox. Throws Error when it cannot be written.
     std::function<void(OutboxEntry entry)> queue;
     // Raises the peak memory (bytes, whole tree) that the outcome will report.

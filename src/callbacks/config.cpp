@@ -121,16 +121,18 @@ private:
             if (guessed || !section["values"].contains(name)) section["values"][name] = value;
     }
 
-    void record(const Run& run, const json& section) const {
+    void record(const Run& run, const json& section) {
+        if (section == written_) return;
+        written_ = section;
         json safe = redacted_section(redactor_, section);
         if (run.attempt > 1) safe["attempt"] = run.attempt;
-        run.record("config", nullptr); // what an earlier rung wrote goes
-        run.record("config", safe);
+        run.replace("config", safe); // what an earlier rung wrote goes
     }
 
     Redactor redactor_;
     CapturedConfig captured_;
     PythonImports imports_;
+    json written_; // before it was redacted
     bool looked_ = false, changed_ = false;
 };
 

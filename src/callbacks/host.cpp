@@ -69,6 +69,10 @@ public:
             record_.merge(section, value);
             wake();
         };
+        job_.run.replace = [this](std::string_view section, const nlohmann::json& value) {
+            record_.replace(section, value);
+            wake();
+        };
         job_.run.queue = [this](OutboxEntry entry) {
             entry.attempt = job_.run.attempt;
             job_.queue(entry);

@@ -7,22 +7,27 @@ namespace poster {
 
 void RunRecord::merge(std::string_view section, const nlohmann::json& value) {
     std::lock_guard lock(mutex_);
-    sections_.emplace_back(section, value);
+    changes_.push_back({std::string(section), value, false});
+}
+
+void RunRecord::replace(std::string_view section, const nlohmann::json& value) {
+    std::lock_guard lock(mutex_);
+    changes_.push_back({std::string(section), value, true});
 }
 
 bool RunRecord::dirty() const {
     std::lock_guard lock(mutex_);
-    return !sections_.empty() && !sections_.back().second.is_null();
+    return !changes_.empty();
 }
 
 bool RunRecord::flush() {
     std::lock_guard lock(mutex_);
-    if (sections_.empty() || sections_.back().second.is_null()) return true;
+    if (changes_.empty()) return true;
     auto content = read_json(file_);
     if (!content || !content->is_object()) return false; // what is missing must not be replaced by a fragment
-    for (const auto& [section, value] : sections_) {
+    for (const auto& [section, value, whole] : changes_) {
         auto& target = (*content)[section];
-        if (target.is_object() && value.is_object())
+        if (!whole && target.is_object() && value.is_object())
             target.update(value);
         else
             target = value;
@@ -32,7 +37,7 @@ bool RunRecord::flush() {
     } catch (const Error&) {
         return false; // the supervisor's warning about the same directory is enough
     }
-    sections_.clear();
+    changes_.clear();
     return true;
 }
 

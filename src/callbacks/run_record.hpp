@@ -6,7 +6,6 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -17,15 +16,21 @@ class RunRecord {
 public:
     explicit RunRecord(std::filesystem::path file) : file_(std::move(file)) {}
 
-    // Objects are merged; null clears what is there, and is not written before what follows it.
-    void merge(std::string_view section, const nlohmann::json& value);
+    void merge(std::string_view section, const nlohmann::json& value);   // objects; else as replace()
+    void replace(std::string_view section, const nlohmann::json& value); // what is there
     bool dirty() const;
     bool flush(); // false: it could not be written; what was to be written stays
 
 private:
+    struct Change {
+        std::string section;
+        nlohmann::json value;
+        bool whole = false;
+    };
+
     std::filesystem::path file_;
     mutable std::mutex mutex_;
-    std::vector<std::pair<std::string, nlohmann::json>> sections_; // to be written
+    std::vector<Change> changes_; // to be written, in order
 };
 
 } // namespace poster

@@ -36,6 +36,10 @@ public:
             else
                 target = value;
         };
+        run.replace = [this](std::string_view section, const nlohmann::json& value) {
+            record[std::string(section)] = value;
+            ++replaced;
+        };
         run.note_peak_memory = [this](std::uint64_t bytes) { peak = std::max(peak, bytes); };
         run.queue = [this](OutboxEntry entry) { queued.push_back(std::move(entry)); };
         run.interrupt_first = [this] { interrupts_first = true; };
@@ -63,6 +67,7 @@ public:
     Settings settings;
     Run run;
     nlohmann::json record = nlohmann::json::object();
+    int replaced = 0; // times
     std::vector<OutboxEntry> queued;
     std::uint64_t peak = 0;
     bool interrupts_first = false;

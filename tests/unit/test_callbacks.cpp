@@ -35,6 +35,18 @@ TEST_CASE("the config callback redacts secrets and keeps the rest typed") {
     CHECK(values["max-tokens"] == 512);
 }
 
+TEST_CASE("the config callback writes its section again where it has changed, and whole") {
+    CallbackFixture fixture({"prog", "--lr", "0.1"});
+    const auto config = fixture.make("config");
+    config->on_start(fixture.run);
+    config->on_end(fixture.run, Outcome{}, Deadline::max());
+    CHECK(fixture.replaced == 1);
+    config->on_event(fixture.run, Event(R"({"kind":"config","values":{"epochs":3}})", "h.1"));
+    config->on_end(fixture.run, Outcome{}, Deadline::max());
+    CHECK(fixture.replaced == 2);
+    CHECK(fixture.record["config"]["values"] == json{{"lr", 0.1}, {"epochs", 3}});
+}
+
 TEST_CASE("outside a git repository no code is recorded") {
     CallbackFixture fixture({"true"});
     fixture.make("code")->on_start(fixture.run);

@@ -332,7 +332,7 @@ TEST_CASE("an event reader reads a long line, and passes over one without measur
     CHECK(kinds == std::set<std::string>{"a", "b", "d", "e"});
 }
 
-TEST_CASE("run.json keeps fields it does not know when a section is merged") {
+TEST_CASE("run.json keeps fields it does not know when a section is merged, and one that is replaced is forgotten") {
     CallbackFixture fixture({"true"});
     auto file = fixture.run.dir / "run.json";
     replace_file(file, R"({"format":1,"of_the_future":7,"hardware":{"a":1}})");
@@ -341,4 +341,12 @@ TEST_CASE("run.json keeps fields it does not know when a section is merged") {
     record.flush();
     CHECK(nlohmann::json::parse(*read_file(file)) ==
           nlohmann::json::parse(R"({"format":1,"of_the_future":7,"hardware":{"a":1,"b":2}})"));
+    record.merge("hardware", {{"c", 3}});
+    record.replace("hardware", {{"d", 4}});
+    record.merge("hardware", {{"e", nullptr}});
+    CHECK(record.dirty());
+    record.flush();
+    CHECK_FALSE(record.dirty());
+    CHECK(nlohmann::json::parse(*read_file(file)) ==
+          nlohmann::json::parse(R"({"format":1,"of_the_future":7,"hardware":{"d":4,"e":null}})"));
 }
