@@ -15,13 +15,6 @@ namespace {
 
 using nlohmann::json;
 
-const json& member(const json& object, const char* key) {
-    static const json kNone;
-    if (!object.is_object()) return kNone;
-    auto found = object.find(key);
-    return found == object.end() ? kNone : *found;
-}
-
 std::string words_of(const json& value) {
     if (value.is_string()) return value.get<std::string>();
     return value.dump(-1, ' ', false, json::error_handler_t::replace);

@@ -28,13 +28,6 @@ using nlohmann::json;
 constexpr std::size_t kShortCommit = 12;
 constexpr std::size_t kMostPerKind = 12; // of the variables, the packages …
 
-const json& member(const json& object, const char* key) {
-    static const json kNone;
-    if (!object.is_object()) return kNone;
-    auto found = object.find(key);
-    return found == object.end() ? kNone : *found;
-}
-
 std::string words_of(const json& value) {
     if (value.is_null()) return {};
     if (value.is_string()) return value.get<std::string>();

@@ -43,16 +43,12 @@ struct SavedFile {
 };
 using SavedFiles = std::map<std::string, SavedFile>;
 
-WallTime modified_at(const struct stat& facts) {
-    return WallTime{Milliseconds{std::int64_t(facts.st_mtim.tv_sec) * 1000 + facts.st_mtim.tv_nsec / 1'000'000}};
-}
-
 // Size and time as they are; of a folder the files in it together.
 void look_at(const fs::path& run_dir, SavedFile& file) {
     struct stat facts{};
     file.is_there = ::lstat((run_dir / file.path).c_str(), &facts) == 0;
     if (!file.is_there) return;
-    if (!file.time) file.time = modified_at(facts);
+    if (!file.time) file.time = wall_time(facts.st_mtim);
     file.folder = S_ISDIR(facts.st_mode);
     if (!file.folder) {
         file.bytes = std::uint64_t(facts.st_size);

@@ -8,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <characters.hpp>
+
 #include "command_words.hpp"
 
 namespace poster {
@@ -22,10 +24,6 @@ std::optional<Number> parse(std::string_view word) {
     auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
     if (word.empty() || error != std::errc{} || end != word.data() + word.size()) return std::nullopt;
     return value;
-}
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
 }
 
 bool is_number(std::string_view word) {

@@ -17,12 +17,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMostDetailed = 1000; // jobs; of the rest only what differs is kept
 
-const json& member(const json& object, const char* key) {
-    static const json kNone;
-    auto found = object.find(key);
-    return found == object.end() ? kNone : *found;
-}
-
 json object_or_empty(const json& value) {
     return value.is_object() ? value : json::object();
 }

@@ -26,7 +26,6 @@ public:
     // A `config` event: what the program logged itself.
     void add_logged(const nlohmann::json& event);
 
-    bool has_capture() const { return !processes_.empty(); }
     // The file name of the run's script; empty: not known.
     void set_program(std::string program) { program_ = std::move(program); }
     const nlohmann::json& logged() const { return logged_; }

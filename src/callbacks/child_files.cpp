@@ -96,10 +96,6 @@ bool is_within(const fs::path& path, const fs::path& folder) {
     return end == folder.end();
 }
 
-WallTime time_of(const timespec& time) {
-    return WallTime{std::chrono::seconds(time.tv_sec) + Milliseconds(time.tv_nsec / 1'000'000)};
-}
-
 // Large, and nobody's results: what a program reads, not what it writes.
 bool is_entered(const fs::path& directory, const std::string& name, const fs::path& store) {
     static constexpr std::array<std::string_view, 5> kSkipped{"node_modules", "__pycache__", "site-packages", "venv",
@@ -140,7 +136,7 @@ private:
             if (type == DT_REG && matches_(path)) take(path);
             if (type == DT_DIR && depth < kDeepest && is_entered(path, name, run_.store) &&
                 ::lstat(path.c_str(), &entry) == 0)
-                below.emplace(time_of(entry.st_mtim), path);
+                below.emplace(wall_time(entry.st_mtim), path);
             return true;
         });
         for (const auto& [time, path] : below) queue_.emplace_back(path, depth + 1);
@@ -148,9 +144,9 @@ private:
 
     void take(const fs::path& path) {
         struct stat info{};
-        if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || time_of(info.st_mtim) < run_.started_at)
+        if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || wall_time(info.st_mtim) < run_.started_at)
             return;
-        found_.emplace(time_of(info.st_mtim), path);
+        found_.emplace(wall_time(info.st_mtim), path);
     }
 
     const Run& run_;

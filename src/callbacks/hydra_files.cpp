@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <clock.hpp>
 #include <error.hpp>
 #include <files.hpp>
 #include <objects.hpp>
@@ -58,7 +59,7 @@ std::optional<json> read_yaml(const fs::path& file) {
 WallTime modified_at(const fs::path& file) {
     struct stat facts{};
     if (::stat(file.c_str(), &facts) != 0) return {};
-    return WallTime{seconds{facts.st_mtim.tv_sec} + Milliseconds{facts.st_mtim.tv_nsec / 1'000'000}};
+    return wall_time(facts.st_mtim);
 }
 
 struct Found {

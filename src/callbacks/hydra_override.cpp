@@ -4,6 +4,8 @@
 #include <array>
 #include <ranges>
 
+#include <characters.hpp>
+
 namespace poster {
 
 namespace {
@@ -16,10 +18,6 @@ using Kind = HydraOverride::Kind;
 
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
 }
 
 bool is_identifier(string_view word, bool with_dollar) {

@@ -54,8 +54,7 @@ std::optional<json> describe_file(const fs::path& path, const fs::path& root, st
     struct stat info{};
     fs::path relative = path.lexically_relative(root);
     if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode) || is_poster_s_own(relative)) return std::nullopt;
-    auto changed = WallTime{std::chrono::seconds(info.st_mtim.tv_sec) + Milliseconds(info.st_mtim.tv_nsec / 1'000'000)};
-    json file{{"path", relative.string()}, {"bytes", info.st_size}, {"modified_at", iso8601(changed)}};
+    json file{{"path", relative.string()}, {"bytes", info.st_size}, {"modified_at", iso8601(wall_time(info.st_mtim))}};
     if (static_cast<std::uint64_t>(info.st_size) <= hash_limit)
         if (auto digest = hash_until(path, deadline)) file["sha256"] = *digest;
     return file;

@@ -120,6 +120,10 @@ WallTime wall_now() {
     return std::chrono::floor<Milliseconds>(std::chrono::system_clock::now());
 }
 
+WallTime wall_time(const timespec& time) {
+    return WallTime{std::chrono::seconds(time.tv_sec) + Milliseconds(time.tv_nsec / 1'000'000)};
+}
+
 std::string iso8601(WallTime time) {
     const auto [date, clock] = calendar(time);
     return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", int(date.year()), unsigned(date.month()),

@@ -1,6 +1,8 @@
 #pragma once
 // Times and durations, for records (ISO 8601, UTC) and for people.
 
+#include <time.h>
+
 #include <chrono>
 #include <optional>
 #include <string>
@@ -12,7 +14,8 @@ using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 using Milliseconds = std::chrono::milliseconds;
 
 WallTime wall_now();
-std::string iso8601(WallTime time); // 2026-11-23T07:02:13.042Z
+WallTime wall_time(const timespec& time); // of a file, say
+std::string iso8601(WallTime time);       // 2026-11-23T07:02:13.042Z
 std::optional<WallTime> parse_iso8601(std::string_view text);
 std::string local_zone();                                          // offset of this machine, "+01:00"
 std::string compact_utc(WallTime time);                            // 20261123-070213

@@ -8,6 +8,8 @@
 
 #include <clock.hpp>
 
+#include "characters.hpp"
+
 namespace poster {
 
 namespace {
@@ -29,10 +31,6 @@ constexpr double kPowersOfTen[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7
                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 constexpr std::uint64_t kExactBelow = 1ULL << 53; // whole numbers that a double holds
 constexpr std::ptrdiff_t kSafeDigits = 19;        // that 64 bits hold
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 // Reads one line from left to right. Each step says false where the line is spelled in another way.
 class Scanner {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "characters.hpp"
+
 namespace poster {
 
 namespace {
@@ -15,9 +17,6 @@ constexpr std::size_t kMostTokens = 2000;
 constexpr std::size_t kLongestNumber = 40;
 constexpr std::size_t kLongestWrapping = 200; // tensor(0.31, device='cuda:0', grad_fn=<NllLossBackward0>)
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }

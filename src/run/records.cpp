@@ -32,12 +32,6 @@ json optional_signal(std::optional<int> signal) {
     return signal ? json(signal_name(*signal)) : json{};
 }
 
-const json* member(const json& object, const char* key) {
-    if (!object.is_object()) return nullptr;
-    const auto found = object.find(key);
-    return found == object.end() ? nullptr : &*found;
-}
-
 std::optional<Milliseconds> seconds_at(const json& object, const char* key) {
     const auto seconds = number_of(object, key);
     return seconds ? std::optional{Milliseconds{std::llround(*seconds * 1000)}} : std::nullopt;
@@ -45,13 +39,13 @@ std::optional<Milliseconds> seconds_at(const json& object, const char* key) {
 
 template <typename Number>
 std::optional<Number> integer_at(const json& object, const char* key) {
-    const json* value = member(object, key);
-    return value && value->is_number_integer() ? std::optional{value->get<Number>()} : std::nullopt;
+    const json& value = member(object, key);
+    return value.is_number_integer() ? std::optional{value.get<Number>()} : std::nullopt;
 }
 
 bool flag_at(const json& object, const char* key) {
-    const json* value = member(object, key);
-    return value && value->is_boolean() && value->get<bool>();
+    const json& value = member(object, key);
+    return value.is_boolean() && value.get<bool>();
 }
 
 std::optional<int> signal_at(const json& object, const char* key) {
@@ -61,9 +55,9 @@ std::optional<int> signal_at(const json& object, const char* key) {
 
 std::vector<std::string> texts_at(const json& object, const char* key) {
     std::vector<std::string> texts;
-    const json* value = member(object, key);
-    if (!value || !value->is_array()) return texts;
-    for (const auto& element : *value) {
+    const json& value = member(object, key);
+    if (!value.is_array()) return texts;
+    for (const auto& element : value) {
         if (element.is_string()) texts.push_back(element.get<std::string>());
     }
     return texts;
@@ -118,10 +112,10 @@ json sender_to_json(const std::optional<Sender>& sender) {
 }
 
 std::optional<Sender> sender_from_json(const json& attempt) {
-    const json* sender = member(attempt, "sender");
-    if (!sender || !sender->is_object()) return {};
-    return Sender{integer_at<pid_t>(*sender, "pid").value_or(0), integer_at<uid_t>(*sender, "uid").value_or(0),
-                  text_of(*sender, "command")};
+    const json& sender = member(attempt, "sender");
+    if (!sender.is_object()) return {};
+    return Sender{integer_at<pid_t>(sender, "pid").value_or(0), integer_at<uid_t>(sender, "uid").value_or(0),
+                  text_of(sender, "command")};
 }
 
 ProcessIdentity identity_in(const json& record, const char* pid, const char* ticks) {
@@ -130,14 +124,21 @@ ProcessIdentity identity_in(const json& record, const char* pid, const char* tic
 
 } // namespace
 
+const json& member(const json& record, const char* key) {
+    static const json kNone;
+    if (!record.is_object()) return kNone;
+    const auto found = record.find(key);
+    return found == record.end() ? kNone : *found;
+}
+
 std::string text_of(const json& record, const char* key) {
-    const json* value = member(record, key);
-    return value && value->is_string() ? value->get<std::string>() : std::string{};
+    const json& value = member(record, key);
+    return value.is_string() ? value.get<std::string>() : std::string{};
 }
 
 std::optional<double> number_of(const json& record, const char* key) {
-    const json* value = member(record, key);
-    return value && value->is_number() ? std::optional{value->get<double>()} : std::nullopt;
+    const json& value = member(record, key);
+    return value.is_number() ? std::optional{value.get<double>()} : std::nullopt;
 }
 
 ProcessIdentity owner_of(const json& record) {
@@ -180,8 +181,7 @@ RunSpec spec_from_json(const json& run) {
     spec.note = text_of(run, "note");
     spec.group = text_of(run, "group");
     spec.parent = text_of(run, "parent");
-    const json* scan_metrics = member(run, "scan_metrics");
-    spec.scan_metrics = scan_metrics && scan_metrics->is_boolean() && scan_metrics->get<bool>();
+    spec.scan_metrics = flag_at(run, "scan_metrics");
     spec.timeout = seconds_at(run, "timeout_s");
     spec.grace = seconds_at(run, "grace_s").value_or(spec.grace);
     return spec;

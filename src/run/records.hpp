@@ -36,6 +36,7 @@ nlohmann::json new_run_record(const std::string& id, const RunSpec& spec,
 nlohmann::json new_attempt_record(int attempt, const RunSpec& spec);
 
 // A record may be of another version, or edited: what is absent or of another type is empty.
+const nlohmann::json& member(const nlohmann::json& record, const char* key); // else null
 std::string text_of(const nlohmann::json& record, const char* key);
 std::optional<double> number_of(const nlohmann::json& record, const char* key);
 ProcessIdentity owner_of(const nlohmann::json& record);  // pid, start_ticks: of a poster

@@ -38,7 +38,7 @@ constexpr auto kUnkillable = 10s;   // after SIGKILL: in the middle of a dead di
 std::optional<WallTime> mtime_of(const fs::path& path) {
     struct stat facts{};
     if (::stat(path.c_str(), &facts) != 0) return {};
-    return WallTime{Milliseconds{std::int64_t(facts.st_mtim.tv_sec) * 1000 + facts.st_mtim.tv_nsec / 1'000'000}};
+    return wall_time(facts.st_mtim);
 }
 
 // ---- processes

@@ -42,13 +42,6 @@ void flatten(const std::string& path, const json& value, RunValues& values) {
     }
 }
 
-const json& member(const json& object, const char* key) {
-    static const json kNone;
-    if (!object.is_object()) return kNone;
-    const auto found = object.find(key);
-    return found == object.end() ? kNone : *found;
-}
-
 } // namespace
 
 RunValues values_of(const json& config, const json& summary, const json& metrics) {
