@@ -25,12 +25,12 @@ using Clock = std::chrono::steady_clock;
 // What posix_spawn needs, released with this object.
 class SpawnPlan {
 public:
-    SpawnPlan(int output, const std::filesystem::path& cwd) {
+    SpawnPlan(StandardStreams streams, const std::filesystem::path& cwd) {
         ::posix_spawn_file_actions_init(&actions_);
         // First the output: the pipe may itself have number 0 or 2, in a process that was started with those closed.
-        ::posix_spawn_file_actions_adddup2(&actions_, output, STDOUT_FILENO);
-        ::posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-        ::posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+        set(streams.output, STDOUT_FILENO, O_WRONLY);
+        set(streams.input, STDIN_FILENO, O_RDONLY);
+        set(streams.error, STDERR_FILENO, O_WRONLY);
         if (!cwd.empty()) ::posix_spawn_file_actions_addchdir_np(&actions_, cwd.c_str());
         sigset_t none;
         sigset_t all;
@@ -60,6 +60,13 @@ public:
     const posix_spawnattr_t* attributes() const { return &attributes_; }
 
 private:
+    void set(int given, int number, int mode) {
+        if (given >= 0)
+            ::posix_spawn_file_actions_adddup2(&actions_, given, number);
+        else
+            ::posix_spawn_file_actions_addopen(&actions_, number, "/dev/null", mode, 0);
+    }
+
     posix_spawn_file_actions_t actions_{};
     posix_spawnattr_t attributes_{};
 };
@@ -145,25 +152,32 @@ bool is_executable_file(const std::filesystem::path& path) {
 CommandResult run_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd, CommandLimits limits,
                           const std::vector<std::string>& extra_environment) {
     CommandResult result;
-    if (argv.empty()) return result;
-    // Absolute: the search is done here, the execution after the change of directory.
-    std::error_code ignored;
-    const auto program = find_program(argv.front(), std::filesystem::absolute(cwd.empty() ? "." : cwd, ignored));
     int ends[2];
-    if (!program || ::pipe2(ends, O_CLOEXEC) != 0) return result;
+    if (::pipe2(ends, O_CLOEXEC) != 0) return result;
     const Fd output{ends[0]};
     Fd input{ends[1]};
     ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
-    const SpawnPlan plan{input.get(), cwd};
+    const auto pid = start_command(argv, cwd, {-1, input.get(), -1}, extra_environment);
+    if (!pid) return result;
+    input.close();
+    collect(*pid, output, limits, result);
+    return result;
+}
+
+std::optional<pid_t> start_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
+                                   StandardStreams streams, const std::vector<std::string>& extra_environment) {
+    if (argv.empty()) return {};
+    // Absolute: the search is done here, the execution after the change of directory.
+    std::error_code ignored;
+    const auto program = find_program(argv.front(), std::filesystem::absolute(cwd.empty() ? "." : cwd, ignored));
+    if (!program) return {};
+    const SpawnPlan plan{streams, cwd};
     const auto environment = environment_with(extra_environment);
     pid_t pid = 0;
     if (::posix_spawn(&pid, program->c_str(), plan.actions(), plan.attributes(), pointers_to(argv).data(),
-                      pointers_to(environment).data()) != 0) {
-        return result;
-    }
-    input.close();
-    collect(pid, output, limits, result);
-    return result;
+                      pointers_to(environment).data()) != 0)
+        return {};
+    return pid;
 }
 
 int spawn_detached(const std::string& program, const std::vector<std::string>& argv, const std::filesystem::path& cwd,
@@ -174,7 +188,7 @@ int spawn_detached(const std::string& program, const std::vector<std::string>& a
     std::erase_if(environment, [&](const std::string& entry) {
         return std::find(without.begin(), without.end(), entry.substr(0, entry.find('='))) != without.end();
     });
-    SpawnPlan plan(output.get(), cwd);
+    SpawnPlan plan({-1, output.get(), -1}, cwd);
     plan.detach(output.get());
     pid_t pid = 0;
     const int error = ::posix_spawn(&pid, program.c_str(), plan.actions(), plan.attributes(), pointers_to(argv).data(),

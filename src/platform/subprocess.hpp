@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include <sys/types.h>
+
 namespace poster {
 
 struct CommandResult {
@@ -28,6 +30,15 @@ CommandResult run_command(const std::vector<std::string>& argv, const std::files
 // (0600). `without`: names of variables that it does not get. Its pid, to be reaped some time; -1 with errno set.
 int spawn_detached(const std::string& program, const std::vector<std::string>& argv, const std::filesystem::path& cwd,
                    const std::filesystem::path& log, const std::vector<std::string>& without);
+
+// Its descriptors 0, 1 and 2; -1: /dev/null.
+struct StandardStreams {
+    int input = -1, output = -1, error = -1;
+};
+
+// Only starts it, in its own process group, all signals at their defaults. nullopt: it could not be.
+std::optional<pid_t> start_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
+                                   StandardStreams streams, const std::vector<std::string>& extra_environment = {});
 
 std::optional<std::filesystem::path> find_program(const std::string& name,
                                                   const std::filesystem::path& cwd); // as execvp would

@@ -17,9 +17,10 @@
 #include <copy_file.hpp>
 #include <error.hpp>
 #include <fd.hpp>
-#include <process.hpp>
 #include <sha256.hpp>
 
+#include "cancelled.hpp"
+#include "part_file.hpp"
 #include "remote_path.hpp"
 
 namespace poster {
@@ -28,21 +29,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr mode_t kFileMode = 0600;
 constexpr mode_t kFolderMode = 0700;
 constexpr std::size_t kBlock = 256 << 10;
 
-// progress.cancelled() was seen: nothing is told of this file.
-struct Cancelled {};
-
 enum class Missing { make, fail };
-
-// No other thread, process or host has it.
-std::string unique_part_name() {
-    static std::atomic<unsigned> counter{0};
-    return part_name(fmt::format("{} {} {} {}", host_name(), ::getpid(), counter++,
-                                 std::chrono::steady_clock::now().time_since_epoch().count()));
-}
 
 Fd open_root(const fs::path& root) {
     return Fd{
@@ -96,44 +86,10 @@ std::string hash_of(int fd, const fs::path& shown, const Progress& progress) {
     }
 }
 
-// A file that is being made beside its place; gone with this object unless it was put there.
-class Part {
-public:
-    Part(int folder, fs::path shown)
-        : folder_(folder), shown_(std::move(shown)), name_(unique_part_name()),
-          fd_(check_syscall(
-              "write " + shown_.native(),
-              ::openat(folder, name_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kFileMode))) {}
-    Part(const Part&) = delete;
-    Part& operator=(const Part&) = delete;
-    ~Part() {
-        if (!placed_) ::unlinkat(folder_, name_.c_str(), 0);
-    }
-
-    int fd() const { return fd_.get(); }
-    // What is read afterwards comes from where the file is kept, as far as the kernel can be made to.
-    void flush() const {
-        check_syscall("write " + shown_.native(), ::fsync(fd_.get()));
-        ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
-    }
-    void put_in_place(const std::string& name) {
-        check_syscall("write " + shown_.native(), ::renameat(folder_, name_.c_str(), folder_, name.c_str()));
-        placed_ = true;
-        ::fsync(folder_); // some network file systems refuse it: then the rename is as safe as they make it
-    }
-
-private:
-    int folder_;
-    fs::path shown_;
-    std::string name_;
-    Fd fd_;
-    bool placed_ = false;
-};
-
 // The first bytes of `from`, verified, to a file of that name; or `mismatch`.
 Delivery copy_verified(const OpenFile& from, int folder, const fs::path& shown, const RemoteFile& file,
                        std::size_t index, Progress& progress, const Delivery& mismatch) {
-    Part part(folder, shown);
+    PartFile part(folder, shown);
     const std::uint64_t copied = copy_beginning(from, {part.fd(), shown}, file.bytes, [&](std::uint64_t bytes) {
         progress.moved(index, bytes);
         return !progress.cancelled();
@@ -143,7 +99,7 @@ Delivery copy_verified(const OpenFile& from, int folder, const fs::path& shown, 
         return Delivery::passing(fmt::format("{} is shorter than its {} bytes", from.path.native(), file.bytes));
     part.flush();
     if (!file.sha256.empty() && hash_of(part.fd(), shown, progress) != file.sha256) return mismatch;
-    part.put_in_place(shown.filename().native());
+    part.put_in_place();
     return Delivery::arrived();
 }
 
@@ -325,7 +281,8 @@ std::size_t DirectoryRemote::remove_leftovers(Milliseconds older, bool dry_run) 
     open_root(root_);
     std::size_t count = 0;
     std::error_code failure;
-    fs::recursive_directory_iterator walk(root_, fs::directory_options::skip_permission_denied, failure);
+    if (!fs::exists(root_ / "runs", failure)) return 0;
+    fs::recursive_directory_iterator walk(root_ / "runs", fs::directory_options::skip_permission_denied, failure);
     for (; !failure && walk != fs::recursive_directory_iterator(); walk.increment(failure)) {
         if (!is_part_name(walk->path().filename().native())) continue;
         struct stat facts{};

@@ -1,0 +1,374 @@
+#include "sftp_put.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include <error.hpp>
+#include <fd.hpp>
+#include <sha256.hpp>
+#include <text.hpp>
+
+#include "remote_path.hpp"
+#include "sftp_read.hpp"
+
+namespace poster {
+
+namespace {
+
+using sftp::Reply;
+using sftp::Status;
+using sftp::Type;
+using sftp::Writer;
+
+constexpr std::uint32_t kFileMode = 0600;
+constexpr std::uint32_t kFolderMode = 0700;
+constexpr std::uint64_t kBatchBytes = 64 << 20;
+constexpr std::uint64_t kWorthResuming = 1 << 20;
+constexpr std::size_t kBlock = 256 << 10;
+
+std::string folder_of(const std::string& path) {
+    const std::size_t slash = path.rfind('/');
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// Of a file's beginning; empty: it cannot be read, or is shorter.
+std::string hash_beginning(int fd, std::uint64_t bytes) {
+    Sha256 hash;
+    std::string block(kBlock, '\0');
+    for (std::uint64_t at = 0; at < bytes;) {
+        const ssize_t got = ::pread(fd, block.data(), std::min<std::uint64_t>(block.size(), bytes - at), off_t(at));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return {};
+        hash.update({block.data(), std::size_t(got)});
+        at += std::uint64_t(got);
+    }
+    return hash.hex();
+}
+
+// A file on its way.
+struct Sending {
+    const RemoteFile* file = nullptr;
+    std::size_t index = 0; // for the progress
+    std::string target, part;
+    Fd local;
+    std::optional<Delivery> verdict; // known already
+    std::uint64_t there = 0;         // bytes of the part that are right already
+    std::uint64_t next = 0;          // offset of the next piece
+    std::uint64_t arrived = 0;       // bytes that the server has taken
+    std::string handle;
+    Status trouble = Status::ok; // what the server said no with
+    std::optional<sftp::Attributes> target_facts, part_facts;
+
+    bool goes_on() const { return !verdict && trouble == Status::ok; }
+};
+
+class Batch {
+public:
+    Batch(SshPlace& place, std::span<const RemoteFile> files, std::size_t first, Progress& progress,
+          std::vector<bool>& told)
+        : place_(place), session_(*place.session), progress_(progress), told_(told), files_(files.size()) {
+        for (std::size_t i = 0; i < files.size(); ++i) prepare(files_[i], files[i], first + i);
+    }
+
+    void run() {
+        look();
+        compare_what_is_there();
+        make_folders();
+        open_parts();
+        send();
+        flush_and_close();
+        explain_troubles();
+        rename();
+        for (auto& file : files_) tell(file);
+    }
+
+private:
+    void prepare(Sending& sending, const RemoteFile& file, std::size_t index) {
+        sending.file = &file;
+        sending.index = index;
+        try {
+            remote_path_parts(file.path);
+        } catch (const Error& error) {
+            sending.verdict = Delivery::permanent(error.what(), error.help());
+            return;
+        }
+        sending.target = place_.at(file.path);
+        // The same for the same content, so that the next try finds what this one leaves.
+        sending.part = folder_of(sending.target) + "/" + part_name(file.path + "\n" + file.sha256);
+        sending.local = Fd{::open(file.local.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+        if (!sending.local)
+            sending.verdict = Delivery::passing(fmt::format("read {}: {}", file.local.native(), std::strerror(errno)));
+    }
+
+    // Calls `act` for the files that go on.
+    template <typename Act>
+    void for_each(const Act& act) {
+        for (auto& file : files_)
+            if (file.goes_on()) act(file);
+    }
+
+    void look() {
+        for_each([&](Sending& file) {
+            session_.request(Type::lstat, Writer().text(file.target).take(), [&file](const Reply& reply) {
+                if (reply.type == Type::attributes) file.target_facts = reply.attributes;
+            });
+            if (file.file->bytes < kWorthResuming) return;
+            session_.request(Type::lstat, Writer().text(file.part).take(), [&file](const Reply& reply) {
+                if (reply.type == Type::attributes) file.part_facts = reply.attributes;
+            });
+        });
+        session_.wait();
+    }
+
+    // What is at its place already, and how much of a part is the file's beginning. Without a shell all is sent again.
+    void compare_what_is_there() {
+        if (place_.shell == nullptr) return;
+        std::vector<SshShell::Piece> pieces;
+        std::vector<std::pair<Sending*, std::string>> expected; // hash of each piece
+        for_each([&](Sending& file) {
+            const auto is_file = [](const auto& facts) { return facts && facts->is_file() && facts->size; };
+            if (is_file(file.target_facts) && *file.target_facts->size == file.file->bytes) {
+                pieces.push_back({file.target, file.file->bytes, false});
+                expected.emplace_back(&file, file.file->sha256);
+            } else if (is_file(file.part_facts) && *file.part_facts->size >= kWorthResuming &&
+                       *file.part_facts->size <= file.file->bytes) {
+                pieces.push_back({file.part, *file.part_facts->size, true});
+                expected.emplace_back(&file, hash_beginning(file.local.get(), *file.part_facts->size));
+            }
+        });
+        if (pieces.empty()) return;
+        const auto found = place_.shell->hashes(pieces);
+        for (std::size_t i = 0; i < pieces.size(); ++i) {
+            if (found[i].empty() || found[i] != expected[i].second) continue;
+            Sending& file = *expected[i].first;
+            progress_.moved(file.index, pieces[i].bytes);
+            if (pieces[i].beginning)
+                file.there = pieces[i].bytes;
+            else
+                file.verdict = Delivery::arrived();
+        }
+    }
+
+    // That they are there already is no error, and what else is shows when the files are opened.
+    void make_folders() {
+        for_each([&](Sending& file) { make_folder(folder_of(file.target)); });
+        session_.wait();
+    }
+
+    void make_folder(const std::string& folder) {
+        if (folder == "/" || !place_.folders.insert(folder).second) return;
+        make_folder(folder_of(folder));
+        session_.request(Type::mkdir, Writer().text(folder).mode(kFolderMode).take(),
+                         [this, folder](const Reply& reply) {
+                             if (reply.status == Status::permission_denied) forbidden_ = folder;
+                         });
+    }
+
+    void open_parts() {
+        for_each([&](Sending& file) {
+            file.next = file.arrived = file.there;
+            const std::uint32_t flags = sftp::kWrite | sftp::kCreate | (file.there > 0 ? 0 : sftp::kTruncate);
+            session_.request(Type::open, Writer().text(file.part).number(flags).mode(kFileMode).take(),
+                             [&file](const Reply& reply) {
+                                 file.handle = reply.text;
+                                 if (reply.type != Type::handle) file.trouble = reply.status;
+                             });
+        });
+        session_.wait();
+        // Somebody may have removed a folder that was there.
+        for (const auto& file : files_)
+            if (file.trouble == Status::no_such_file) place_.folders.clear();
+    }
+
+    void send() {
+        std::size_t first = 0; // those before it have been sent
+        std::string block(session_.write_size(), '\0');
+        session_.wait([&] {
+            while (first < files_.size() && !send_piece(files_[first], block)) ++first;
+            return first < files_.size();
+        });
+    }
+
+    // False: there is nothing more to send of it.
+    bool send_piece(Sending& file, std::string& block) {
+        if (!file.goes_on() || file.next == file.file->bytes) return false;
+        const std::uint64_t wanted = std::min<std::uint64_t>(block.size(), file.file->bytes - file.next);
+        ssize_t got = 0;
+        do got = ::pread(file.local.get(), block.data(), wanted, off_t(file.next));
+        while (got < 0 && errno == EINTR);
+        if (got <= 0) {
+            const std::string& name = file.file->local.native();
+            file.verdict =
+                Delivery::passing(got < 0 ? fmt::format("read {}: {}", name, std::strerror(errno))
+                                          : fmt::format("{} is shorter than its {} bytes", name, file.file->bytes));
+            return false;
+        }
+        const std::size_t size = std::size_t(got);
+        session_.request(Type::write,
+                         Writer().text(file.handle).big_number(file.next).text({block.data(), size}).take(),
+                         [this, &file, size](const Reply& reply) {
+                             if (!reply.ok()) {
+                                 file.trouble = reply.status;
+                                 return;
+                             }
+                             file.arrived += size;
+                             progress_.moved(file.index, size);
+                         });
+        file.next += size;
+        return true;
+    }
+
+    // The hashes are worked out while the disk takes in what they are of.
+    void flush_and_close() {
+        if (session_.has("fsync@openssh.com"))
+            for_each([&](Sending& file) {
+                session_.request("fsync@openssh.com", Writer().text(file.handle).take(), [&file](const Reply& reply) {
+                    if (!reply.ok()) file.trouble = reply.status;
+                });
+            });
+        for (auto& file : files_)
+            if (!file.handle.empty())
+                session_.request(Type::close, Writer().text(file.handle).take(), [&file](const Reply& reply) {
+                    if (!reply.ok() && file.trouble == Status::ok) file.trouble = reply.status;
+                });
+        session_.flush();
+        const auto found = hash_parts();
+        session_.wait();
+        verify(found);
+    }
+
+    // By the shell; empty: it does not know.
+    std::vector<std::string> hash_parts() {
+        std::vector<std::string> found(files_.size());
+        std::vector<SshShell::Piece> pieces;
+        std::vector<std::size_t> which;
+        if (place_.shell == nullptr) return found;
+        for (std::size_t i = 0; i < files_.size(); ++i) {
+            if (!files_[i].goes_on()) continue;
+            pieces.push_back({files_[i].part, files_[i].file->bytes, false});
+            which.push_back(i);
+        }
+        const auto hashes = place_.shell->hashes(pieces);
+        for (std::size_t i = 0; i < which.size(); ++i) found[which[i]] = hashes[i];
+        return found;
+    }
+
+    // Those that the shell does not know are read back.
+    void verify(std::vector<std::string> found) {
+        std::vector<std::pair<std::string, std::uint64_t>> to_read;
+        std::vector<std::size_t> which;
+        for (std::size_t i = 0; i < files_.size(); ++i)
+            if (files_[i].goes_on() && found[i].empty()) {
+                to_read.emplace_back(files_[i].part, files_[i].file->bytes);
+                which.push_back(i);
+            }
+        const auto hashes = sftp::hash_all(session_, to_read);
+        for (std::size_t i = 0; i < which.size(); ++i) found[which[i]] = hashes[i];
+        for (std::size_t i = 0; i < files_.size(); ++i) {
+            Sending& file = files_[i];
+            if (!file.goes_on() || found[i] == file.file->sha256) continue;
+            file.verdict =
+                Delivery::passing(file.file->local.native() + " changed while it was sent, or did not arrive whole");
+            session_.request(Type::remove, Writer().text(file.part).take(), [](const Reply&) {});
+        }
+        session_.wait();
+    }
+
+    void explain_troubles() {
+        for (auto& file : files_) {
+            if (file.verdict || file.trouble == Status::ok) continue;
+            const std::uint64_t missing = file.file->bytes - file.arrived;
+            if (file.trouble == Status::failure && is_full(missing)) {
+                file.verdict = Delivery::passing(place_.shown + ": write " + file.target + ": No space left on device");
+                session_.ask(Type::remove, Writer().text(file.part).take()); // others may have room in its place
+            } else {
+                file.verdict = file.trouble == Status::no_such_file && !forbidden_.empty()
+                                   ? explain_status(place_, Status::permission_denied, "make " + forbidden_)
+                                   : explain_status(place_, file.trouble, "write " + file.target);
+            }
+        }
+    }
+
+    // SFTP has no word for it.
+    bool is_full(std::uint64_t missing) {
+        if (!session_.has("statvfs@openssh.com")) return false;
+        const Reply reply = session_.ask("statvfs@openssh.com", Writer().text(place_.root).take());
+        if (reply.type != Type::extended_reply) return false;
+        sftp::Reader facts(reply.text);
+        facts.big_number(); // the block that is best for reading
+        const std::uint64_t unit = facts.big_number();
+        facts.big_number(); // how many there are
+        facts.big_number(); // how many root could still have
+        return facts.big_number() * unit < missing + kBlock;
+    }
+
+    void rename() {
+        std::set<std::string> folders;
+        const bool replaces = session_.has("posix-rename@openssh.com");
+        for_each([&](Sending& file) {
+            const auto take = [&file](const Reply& reply) { file.trouble = reply.status; };
+            std::string names = Writer().text(file.part).text(file.target).take();
+            if (replaces) {
+                session_.request("posix-rename@openssh.com", std::move(names), take);
+            } else {
+                if (file.target_facts)
+                    session_.request(Type::remove, Writer().text(file.target).take(), [](const Reply&) {});
+                session_.request(Type::rename, std::move(names), take);
+            }
+            folders.insert(folder_of(file.target));
+        });
+        session_.wait();
+        if (place_.shell != nullptr) place_.shell->flush({folders.begin(), folders.end()});
+        explain_troubles();
+    }
+
+    void tell(Sending& file) {
+        told_[file.index] = true;
+        progress_.done(file.index, file.verdict.value_or(Delivery::arrived()));
+    }
+
+    SshPlace& place_;
+    sftp::Session& session_;
+    Progress& progress_;
+    std::vector<bool>& told_;
+    std::vector<Sending> files_;
+    std::string forbidden_; // a folder that may not be made
+};
+
+} // namespace
+
+std::size_t batch_size(std::span<const RemoteFile> files, const SshPlace& place) {
+    std::uint64_t bytes = 0;
+    std::size_t count = 0;
+    while (count < files.size() && count < place.session->open_files()) {
+        bytes += files[count].bytes;
+        if (count > 0 && bytes > kBatchBytes) break;
+        ++count;
+    }
+    return count;
+}
+
+void put_batch(SshPlace& place, std::span<const RemoteFile> files, std::size_t first, Progress& progress,
+               std::vector<bool>& told) {
+    Batch(place, files, first, progress, told).run();
+}
+
+Delivery explain_status(const SshPlace& place, sftp::Status status, const std::string& what) {
+    const std::string tried = place.shown + ": " + what;
+    switch (status) {
+    case sftp::Status::no_such_file: return Delivery::passing(tried + ": No such file or directory");
+    case sftp::Status::permission_denied:
+        return Delivery::permanent(tried + ": Permission denied",
+                                   "the account must be allowed to write below " + place.root);
+    default: return Delivery::passing(tried + ": the server says only that it failed");
+    }
+}
+
+} // namespace poster
