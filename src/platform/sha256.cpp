@@ -55,7 +55,7 @@ __attribute__((target("sha,sse4.1,ssse3"))) void blocks_by_sha_ni(detail::Sha256
     for (; count > 0; --count, data += kBlock) {
         const __m128i abef_before = abef, cdgh_before = cdgh;
         __m128i words[4];
-        for (int i = 0; i < 4; ++i) words[i] = _mm_shuffle_epi8(load(data + 16 * i), swap);
+        for (int i = 0; i < 4; ++i) words[i] = _mm_shuffle_epi8(load(data + std::ptrdiff_t{16} * i), swap);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) {
             __m128i& now = words[i % 4];

@@ -1,0 +1,199 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+
+#include <fd.hpp>
+#include <process.hpp>
+#include <sha256.hpp>
+
+#include "remote_path.hpp"
+#include "s3_transfer.hpp"
+
+namespace poster {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A file that is being fetched, beside its place; gone with this object unless it was put there.
+class Part {
+public:
+    explicit Part(const fs::path& place)
+        : place_(place), temporary_(place.parent_path() / unique_name()),
+          fd_(check_syscall("write " + place.native(),
+                            ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600))) {}
+    Part(const Part&) = delete;
+    Part& operator=(const Part&) = delete;
+    ~Part() {
+        if (!placed_) ::unlink(temporary_.c_str());
+    }
+
+    void write(std::uint64_t offset, std::string_view bytes) const {
+        while (!bytes.empty()) {
+            const ssize_t written = ::pwrite(fd_.get(), bytes.data(), bytes.size(), off_t(offset));
+            if (written < 0 && errno == EINTR) continue;
+            check_syscall("write " + place_.native(), int(std::min<ssize_t>(written, 1)));
+            offset += std::uint64_t(written);
+            bytes.remove_prefix(std::size_t(written));
+        }
+    }
+    void cut() const { check_syscall("write " + place_.native(), ::ftruncate(fd_.get(), 0)); }
+    std::optional<std::string> hash(std::uint64_t bytes) const { return sha256_of_slice(fd_.get(), 0, bytes); }
+    std::uint64_t size() const { return std::uint64_t(::lseek(fd_.get(), 0, SEEK_END)); }
+    void put_in_place() {
+        check_syscall("write " + place_.native(), ::fsync(fd_.get()));
+        check_syscall("write " + place_.native(), ::rename(temporary_.c_str(), place_.c_str()));
+        placed_ = true;
+    }
+
+private:
+    static std::string unique_name() {
+        static std::atomic<unsigned> counter{0};
+        return part_name(fmt::format("{} {} {} {}", host_name(), ::getpid(), counter++,
+                                     std::chrono::steady_clock::now().time_since_epoch().count()));
+    }
+    fs::path place_, temporary_;
+    Fd fd_;
+    bool placed_ = false;
+};
+
+struct Fetch {
+    Fetch(std::size_t which, const fs::path& place) : index(which), part(place) {}
+    std::size_t index;
+    Part part;
+    std::atomic<std::uint64_t> left{0};
+    std::atomic<std::uint64_t> next{0};
+};
+
+Delivery missing(const std::string& shown) {
+    return Delivery::permanent(shown + " is not there", "it was deleted, or never copied there");
+}
+
+Delivery changed(const std::string& shown) {
+    return Delivery::permanent(shown + " is not what was copied there", "it was changed or damaged since");
+}
+
+class Download : public S3Transfer {
+public:
+    Download(S3Session& session, const std::string& prefix, std::uint64_t part_bytes, std::span<const RemoteFile> files,
+             Progress& progress)
+        : S3Transfer(session, prefix, files, progress), place_(session.place()), part_bytes_(part_bytes) {}
+
+protected:
+    void begin(S3Client& client, std::size_t index) override {
+        const RemoteFile& it = file(index);
+        auto fetch = std::make_shared<Fetch>(index, it.local);
+        if (it.sha256.empty() || it.bytes <= part_bytes_) {
+            if (take(client, *fetch, {})) end(*fetch);
+            return;
+        }
+        const std::uint64_t count = (it.bytes + part_bytes_ - 1) / part_bytes_;
+        fetch->left = count;
+        crew().add_first([this, fetch](S3Client& other) { guarded(fetch->index, [&] { fetch_next(other, *fetch); }); },
+                         std::size_t(count));
+    }
+
+private:
+    using Range = std::optional<std::pair<std::uint64_t, std::uint64_t>>;
+
+    void fetch_next(S3Client& client, Fetch& fetch) {
+        const std::uint64_t offset = fetch.next++ * part_bytes_;
+        if (finished(fetch.index)) return;
+        const std::uint64_t bytes = std::min(part_bytes_, file(fetch.index).bytes - offset);
+        if (take(client, fetch, Range{{offset, bytes}}) && --fetch.left == 0) end(fetch);
+    }
+
+    // false: the file's end was told.
+    bool take(S3Client& client, Fetch& fetch, const Range& range) {
+        const std::uint64_t offset = range ? range->first : 0;
+        std::uint64_t got = 0, told = 0;
+        S3Sink sink;
+        sink.take = [&](std::string_view bytes) {
+            fetch.part.write(offset + got, bytes);
+            got += bytes.size();
+            if (got > told) progress().moved(fetch.index, got - told);
+            told = std::max(told, got);
+        };
+        sink.again = [&] {
+            got = 0;
+            if (!range) fetch.part.cut();
+        };
+        const std::string name = key(fetch.index);
+        try {
+            client.get(name, range, sink);
+        } catch (const S3Error& error) {
+            if (error.code == "NoSuchKey" || (error.status == 404 && error.code.empty())) {
+                finish(fetch.index, missing(shown_object(place_, name)));
+                return false;
+            }
+            if (error.status != 416) throw;
+            finish(fetch.index, changed(shown_object(place_, name))); // it is shorter
+            return false;
+        }
+        return true;
+    }
+
+    void end(Fetch& fetch) {
+        const RemoteFile& it = file(fetch.index);
+        const std::string shown = shown_object(place_, key(fetch.index));
+        if (!it.sha256.empty() && (fetch.part.size() != it.bytes || fetch.part.hash(it.bytes) != it.sha256))
+            return finish(fetch.index, changed(shown));
+        fetch.part.put_in_place();
+        finish(fetch.index, Delivery::arrived());
+    }
+
+    const S3Place& place_;
+    std::uint64_t part_bytes_;
+};
+
+class Verify : public S3Transfer {
+public:
+    Verify(S3Session& session, const std::string& prefix, std::span<const RemoteFile> files, Progress& progress)
+        : S3Transfer(session, prefix, files, progress), place_(session.place()), prefix_(prefix) {}
+
+protected:
+    void begin(S3Client& client, std::size_t index) override {
+        const RemoteFile& it = file(index);
+        const std::string name = key(index), shown = shown_object(place_, name);
+        const auto object = client.head(name);
+        if (!object) {
+            if (!looked_.exchange(true)) client.names(prefix_ + "/"); // throws where there is no bucket
+            return finish(index, missing(shown));
+        }
+        std::string sha256 = object->sha256.empty() ? object->noted_sha256 : object->sha256;
+        if (object->bytes != it.bytes) return finish(index, changed(shown));
+        if (sha256.empty()) sha256 = hash_of(client, name);
+        finish(index, sha256 == it.sha256 ? Delivery::arrived(object->etag) : changed(shown));
+    }
+
+private:
+    static std::string hash_of(S3Client& client, const std::string& name) {
+        Sha256 hash;
+        S3Sink sink;
+        sink.take = [&](std::string_view bytes) { hash.update(bytes); };
+        sink.again = [&] { hash = Sha256{}; };
+        client.get(name, {}, sink);
+        return hash.hex();
+    }
+
+    const S3Place& place_;
+    std::string prefix_;
+    std::atomic<bool> looked_{false};
+};
+
+} // namespace
+
+void s3_download(S3Session& session, const std::string& prefix, std::uint64_t part_bytes,
+                 std::span<const RemoteFile> files, Progress& progress) {
+    Download{session, prefix, part_bytes, files, progress}.run();
+}
+
+void s3_verify(S3Session& session, const std::string& prefix, std::span<const RemoteFile> files, Progress& progress) {
+    Verify{session, prefix, files, progress}.run();
+}
+
+} // namespace poster

@@ -1,0 +1,50 @@
+#include "s3_remote.hpp"
+
+#include <clock.hpp>
+
+#include "remote_path.hpp"
+#include "s3_transfer.hpp"
+
+namespace poster {
+
+S3Remote::S3Remote(S3Place place, std::string prefix, std::uint64_t part_bytes)
+    : prefix_(std::move(prefix)), part_bytes_(part_bytes), session_(std::move(place)) {}
+
+std::string S3Remote::destination() const {
+    const S3Place& place = session_.place();
+    std::string text = "s3://" + place.bucket + (prefix_.empty() ? "" : "/" + prefix_);
+    if (!place.endpoint.empty()) text += " at " + place.endpoint;
+    return text;
+}
+
+void S3Remote::put(std::span<const RemoteFile> files, Progress& progress) {
+    s3_upload(session_, prefix_, part_bytes_, files, progress);
+}
+
+void S3Remote::get(std::span<const RemoteFile> files, Progress& progress) {
+    s3_download(session_, prefix_, part_bytes_, files, progress);
+}
+
+void S3Remote::verify(std::span<const RemoteFile> files, Progress& progress) {
+    s3_verify(session_, prefix_, files, progress);
+}
+
+std::vector<std::string> S3Remote::list(const std::string& folder) {
+    S3Client client{session_, [] { return false; }};
+    const std::string place = prefix_.empty() || folder.empty() ? prefix_ + folder : prefix_ + "/" + folder;
+    return client.names(place.empty() ? "" : place + "/");
+}
+
+std::size_t S3Remote::remove_leftovers(Milliseconds older, bool dry_run) {
+    S3Client client{session_, [] { return false; }};
+    std::size_t count = 0;
+    // Others may keep things in the bucket: only what lies where poster's runs do.
+    for (const S3Upload& upload : client.uploads(prefix_.empty() ? "runs/" : prefix_ + "/runs/")) {
+        if (wall_now() - upload.begun < older) continue;
+        if (!dry_run) client.abort(upload);
+        ++count;
+    }
+    return count;
+}
+
+} // namespace poster

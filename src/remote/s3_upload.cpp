@@ -1,0 +1,195 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <mutex>
+
+#include <fd.hpp>
+#include <sha256.hpp>
+
+#include "s3_transfer.hpp"
+
+namespace poster {
+
+namespace {
+
+constexpr std::uint64_t kMostParts = 10'000; // of S3
+constexpr std::uint64_t kMegabyte = 1 << 20;
+constexpr std::uint64_t kWorthAsking = 5 * kMegabyte; // whether it is there already
+
+// A file that goes in parts. Their bytes are hashed in order, one part after the other, since that gives the hash of
+// the whole as well: what arrives is what was announced, also where the file is written to meanwhile.
+struct Large {
+    std::size_t index = 0;
+    Fd file;
+    std::uint64_t bytes = 0, part_bytes = 0;
+    S3Upload upload;
+    std::map<int, S3Part> there; // of an earlier try
+
+    std::mutex hashing;
+    int next = 0; // part to hash, from 0
+    Sha256 whole;
+
+    std::mutex counting;
+    std::vector<S3Part> parts; // those that have arrived
+    int count() const { return int((bytes + part_bytes - 1) / part_bytes); }
+};
+
+Fd open_local(const RemoteFile& file) {
+    Fd fd{check_syscall("read " + file.local.native(), ::open(file.local.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
+    struct stat facts{};
+    check_syscall("read " + file.local.native(), ::fstat(fd.get(), &facts));
+    if (!S_ISREG(facts.st_mode)) throw Error(file.local.native() + " is no regular file");
+    if (std::uint64_t(facts.st_size) < file.bytes)
+        throw Error(file.local.native() + " is shorter than it was when it was to be copied");
+    return fd;
+}
+
+// Hashes the slice for itself and into the whole.
+std::string hash_slice(int file, std::uint64_t offset, std::uint64_t bytes, Sha256& whole) {
+    Sha256 hash;
+    std::string chunk(std::min<std::uint64_t>(bytes, 256 << 10), '\0');
+    while (bytes > 0) {
+        const ssize_t got = ::pread(file, chunk.data(), std::min<std::uint64_t>(bytes, chunk.size()), off_t(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw_errno("read what is to be sent", errno);
+        if (got == 0) throw Error("the file became shorter while it was sent");
+        const std::string_view piece{chunk.data(), std::size_t(got)};
+        hash.update(piece);
+        whole.update(piece);
+        offset += std::uint64_t(got);
+        bytes -= std::uint64_t(got);
+    }
+    return hash.hex();
+}
+
+class Upload : public S3Transfer {
+public:
+    Upload(S3Session& session, const std::string& prefix, std::uint64_t part_bytes, std::span<const RemoteFile> files,
+           Progress& progress)
+        : S3Transfer(session, prefix, files, progress), part_bytes_(part_bytes) {}
+
+protected:
+    void begin(S3Client& client, std::size_t index) override {
+        const RemoteFile& it = file(index);
+        const std::string name = key(index);
+        if (it.bytes > kWorthAsking) {
+            if (const auto receipt = is_there(client, name, it)) {
+                progress().moved(index, it.bytes);
+                return finish(index, Delivery::arrived(*receipt));
+            }
+        }
+        Fd local = open_local(it);
+        if (it.bytes > part_bytes_) return begin_large(client, index, name, std::move(local));
+        const S3Slice slice{local.get(), 0, it.bytes, it.sha256,
+                            [this, index](std::uint64_t bytes) { progress().moved(index, bytes); }};
+        finish(index, Delivery::arrived(client.put(name, slice, it.sha256)));
+    }
+
+private:
+    // The ETag of an object with these bytes.
+    static std::optional<std::string> is_there(S3Client& client, const std::string& name, const RemoteFile& it) {
+        try {
+            const auto object = client.head(name);
+            if (object && object->bytes == it.bytes && object->noted_sha256 == it.sha256) return object->etag;
+        } catch (const S3Error& error) {
+            if (error.status != 403) throw; // some may write and not read
+        }
+        return {};
+    }
+
+    void begin_large(S3Client& client, std::size_t index, const std::string& name, Fd local) {
+        const RemoteFile& it = file(index);
+        auto large = std::make_shared<Large>();
+        large->index = index;
+        large->file = std::move(local);
+        large->bytes = it.bytes;
+        const std::uint64_t least = (it.bytes + kMostParts - 1) / kMostParts;
+        large->part_bytes = std::max(part_bytes_, (least + kMegabyte - 1) / kMegabyte * kMegabyte);
+        large->upload = {name, {}, {}};
+        resume(client, *large);
+        if (large->upload.id.empty()) large->upload.id = client.create_upload(name, it.sha256);
+        crew().add_first([this, large](S3Client& other) { guarded(large->index, [&] { send_next(other, *large); }); },
+                         std::size_t(large->count()));
+    }
+
+    // Takes up the newest upload of this key that was cut short. Without the right to list them there is none.
+    static void resume(S3Client& client, Large& large) {
+        try {
+            for (const S3Upload& upload : client.uploads(large.upload.key)) {
+                if (upload.key == large.upload.key && (large.upload.id.empty() || upload.begun > large.upload.begun))
+                    large.upload = upload;
+            }
+            if (large.upload.id.empty()) return;
+            for (const S3Part& part : client.parts(large.upload)) large.there[part.number] = part;
+        } catch (const S3Error& error) {
+            if (error.passing()) throw;
+            large.upload.id.clear();
+        }
+    }
+
+    void send_next(S3Client& client, Large& large) {
+        if (finished(large.index)) return;
+        S3Slice slice;
+        int number = 0;
+        {
+            const std::lock_guard lock{large.hashing};
+            slice.file = large.file.get();
+            slice.offset = std::uint64_t(large.next) * large.part_bytes;
+            slice.bytes = std::min(large.part_bytes, large.bytes - slice.offset);
+            slice.sha256 = hash_slice(slice.file, slice.offset, slice.bytes, large.whole);
+            number = ++large.next;
+        }
+        const auto before = large.there.find(number);
+        const bool reused =
+            before != large.there.end() && before->second.bytes == slice.bytes && before->second.sha256 == slice.sha256;
+        slice.sent = [this, index = large.index](std::uint64_t bytes) { progress().moved(index, bytes); };
+        if (reused) slice.sent(slice.bytes);
+        const S3Part part = reused ? before->second : client.upload_part(large.upload, number, slice);
+        bool last = false;
+        {
+            const std::lock_guard lock{large.counting};
+            large.parts.push_back(part);
+            last = int(large.parts.size()) == large.count();
+        }
+        if (last) complete(client, large);
+    }
+
+    void complete(S3Client& client, Large& large) {
+        const RemoteFile& it = file(large.index);
+        if (large.whole.hex() != it.sha256) {
+            client.abort(large.upload);
+            throw Error(it.local.native() + " changed while it was sent");
+        }
+        std::sort(large.parts.begin(), large.parts.end(), [](auto& a, auto& b) { return a.number < b.number; });
+        std::string receipt;
+        try {
+            receipt = client.complete(large.upload, large.parts);
+        } catch (const S3Error& error) {
+            // The answer to an earlier try may have been lost.
+            const auto etag = error.status == 404 ? is_there(client, large.upload.key, it) : std::nullopt;
+            if (!etag) throw;
+            receipt = *etag;
+        }
+        // What was taken up may have been begun for other bytes, and then is noted as those.
+        if (!large.there.empty() && !is_there(client, large.upload.key, it)) {
+            large.there.clear();
+            throw S3Error("s3: an upload that was taken up was one of other bytes", {}, S3Error::Kind::passing);
+        }
+        finish(large.index, Delivery::arrived(receipt));
+    }
+
+    std::uint64_t part_bytes_;
+};
+
+} // namespace
+
+void s3_upload(S3Session& session, const std::string& prefix, std::uint64_t part_bytes,
+               std::span<const RemoteFile> files, Progress& progress) {
+    Upload{session, prefix, part_bytes, files, progress}.run();
+}
+
+} // namespace poster
