@@ -43,8 +43,11 @@ public:
 
     std::unique_ptr<Remote> remote() override {
         S3Place place = place_;
-        if (place.region.empty()) place.region = aws_region();
-        if (place.endpoint.empty()) place.endpoint = aws_endpoint();
+        try {
+            if (place.region.empty()) place.region = aws_region();
+            if (place.endpoint.empty()) place.endpoint = aws_endpoint();
+        } catch (const Error&) { // no such profile: told when the credentials are asked for
+        }
         return std::make_unique<S3Remote>(std::move(place), prefix_, part_bytes_);
     }
 

@@ -1,0 +1,99 @@
+"""What the tests of S3 share: runs with files, a bucket for each test, and what boto3, which shares no code with us, sees."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+from harness import PYTHON, VENV_PYTHON, PosterTest, json_lines
+from services import s3
+
+# Keys that a client which encodes or signs them carelessly gets wrong.
+ODD_NAMES = (
+    "plain.txt", "sp ace", " lead", "plus+", "per%25cent", "100%", "ü", "日本", "😀.png", "a=b&c", "q?x#y", "[b]*'q\"", "semi;,:@$!()",
+    "back\\slash", "tilde~", ".hidden", "a+b c%20d",
+)  # fmt: skip
+
+WRITER = """
+import os, pathlib, sys
+folder = pathlib.Path(os.environ["POSTER_FILES_DIR"])
+for name in sys.argv[2:]:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(name.encode() * 3)
+if int(sys.argv[1]):
+    (folder / "large.bin").write_bytes(os.urandom(int(sys.argv[1])))
+"""
+
+READER = """
+import boto3, json, os, pathlib, sys
+bucket, folder, extra = sys.argv[1], pathlib.Path(sys.argv[2]), json.loads(sys.argv[3])
+client = boto3.client("s3", **extra)
+seen = {}
+for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+    for entry in page.get("Contents", []):
+        path = folder / entry["Key"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, entry["Key"], str(path))
+        head = client.head_object(Bucket=bucket, Key=entry["Key"])
+        seen[entry["Key"]] = {"bytes": entry["Size"], "metadata": head["Metadata"], "etag": entry["ETag"]}
+uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+print(json.dumps({"objects": seen, "uploads": [upload["Key"] for upload in uploads]}))
+"""
+
+MEBIBYTE = 1 << 20
+
+
+class S3Case(PosterTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.enterClassContext(s3())
+
+    def setUp(self):
+        super().setUp()
+        self.bucket = "t-" + self.tmp.name.lower().replace("_", "-").strip("-")
+        self.objects = self.server.make_bucket(self.bucket)
+        self.env |= {name: value for name, value in self.server.env.items() if name != "POSTER_S3_ENDPOINT"}
+        self.env |= {"POSTER_S3_BUCKET": self.bucket, "POSTER_SYNC_MODE": "manual", "POSTER_S3_PART_SIZE": "5"}
+        self.env |= {"POSTER_S3_TIMEOUT": "3s", "NO_PROXY": "*"}
+
+    def through(self, proxy):
+        """From now on poster reaches the server through this proxy."""
+        self.env |= {"POSTER_S3_ENDPOINT": f"http://127.0.0.1:{proxy.port}"}
+
+    def make_run(self, *names, large=0):
+        self.launch(*PYTHON, "-c", WRITER, large, *names)
+        return self.run_dir()
+
+    def sync(self, *words, check=0, **options):
+        return self.poster("sync", *words, check=check, timeout=300, **options)
+
+    def seen_by_boto3(self):
+        folder = self.tmp / "seen"
+        done = subprocess.run(
+            [VENV_PYTHON, "-c", READER, self.bucket, folder, json.dumps({"endpoint_url": self.server.endpoint})],
+            env={**os.environ, **self.env},
+            stdout=subprocess.PIPE,
+            check=True,
+            timeout=300,
+        )
+        return folder, json.loads(done.stdout)
+
+    def assert_arrived(self, run=None):
+        """Every file of the run is there as it is here, and what is noted as delivered is there; boto3 says so."""
+        run = run or self.run_dir()
+        folder, seen = self.seen_by_boto3()
+        here = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
+        here = {path for path in here if path.parts[0] != "outbox" and path.name not in ("lock", "heartbeat")}
+        there = {pathlib.Path(key).relative_to(f"runs/{run.name}") for key in seen["objects"]}
+        self.assertEqual(there - {pathlib.Path("manifest.json")}, here)
+        for path in here:
+            self.assertEqual((folder / "runs" / run.name / path).read_bytes(), (run / path).read_bytes(), path)
+        self.assertEqual(seen["uploads"], [])
+        return seen["objects"]
+
+    def noted_copies(self, run=None):
+        """The paths that the outbox says are delivered."""
+        lines = [line for file in ((run or self.run_dir()) / "outbox").glob("s3.*.jsonl") for line in json_lines(file)]
+        return [line for line in lines if "path" in line or "copied" in line]
