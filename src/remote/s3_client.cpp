@@ -146,7 +146,7 @@ struct S3Client::Call {
     std::string body;
     const S3Slice* slice = nullptr; // instead of a body
     const S3Sink* sink = nullptr;
-    bool checksum = false; // send the slice's
+    bool checksum = false; // send the slice's, or without one say that parts will have some
     std::string what(const S3Place& place) const {
         return method + " s3://" + place.bucket + (key.empty() ? "" : "/") + key;
     }
@@ -155,6 +155,8 @@ struct S3Client::Call {
 struct S3Client::Retries {
     int tries = 0;
     bool region = false, clock = false, checksum = false; // mended once
+    std::string sent_region;                              // another client may have mended the session since
+    bool sent_checksum = false;
     Milliseconds pause{150};
 };
 
@@ -169,8 +171,8 @@ HttpClient& S3Client::connection() {
     return http_.emplace(everywhere([&] { return HttpClient{std::move(options)}; }));
 }
 
-HttpResponse S3Client::send(const Call& call, std::uint64_t& told) {
-    const std::string region = session_.region();
+HttpResponse S3Client::send(const Call& call, Retries& retries, std::uint64_t& told) {
+    const std::string region = retries.sent_region = session_.region();
     const Address address = address_of(session_.place(), region);
     const AwsCredentials credentials = everywhere([this] { return session_.credentials(); });
     const WallTime now = wall_now() + Milliseconds{session_.clock_ahead.load()};
@@ -184,8 +186,12 @@ HttpResponse S3Client::send(const Call& call, std::uint64_t& told) {
     to_sign.headers = call.headers;
     to_sign.headers.emplace_back("x-amz-date", amz_date(now));
     to_sign.headers.emplace_back("x-amz-content-sha256", to_sign.payload_sha256);
-    if (call.checksum && session_.checksums)
+    retries.sent_checksum = call.checksum && session_.checksums;
+    if (retries.sent_checksum && call.slice == nullptr) {
+        to_sign.headers.emplace_back("x-amz-checksum-algorithm", "SHA256");
+    } else if (retries.sent_checksum) {
         to_sign.headers.emplace_back("x-amz-checksum-sha256", base64_of_hex(to_sign.payload_sha256));
+    }
     if (!credentials.session_token.empty())
         to_sign.headers.emplace_back("x-amz-security-token", credentials.session_token);
     HttpRequest request;
@@ -217,7 +223,7 @@ bool S3Client::mended(const Call& call, const HttpResponse& response, Retries& r
     const S3ErrorBody body = parse_s3_error(response.body);
     std::string region = response.header("x-amz-bucket-region");
     if (region.empty()) region = body.region;
-    if (!retries.region && response.status < 500 && !region.empty() && region != session_.region()) {
+    if (!retries.region && response.status < 500 && !region.empty() && region != retries.sent_region) {
         retries.region = true;
         session_.use_region(region);
         return true;
@@ -236,7 +242,7 @@ bool S3Client::mended(const Call& call, const HttpResponse& response, Retries& r
         session_.clock_ahead = (*theirs - wall_now()).count();
         return true;
     }
-    if (!retries.checksum && session_.checksums && (response.status == 501 || body.code == "NotImplemented")) {
+    if (!retries.checksum && retries.sent_checksum && (response.status == 501 || body.code == "NotImplemented")) {
         retries.checksum = true;
         session_.checksums = false;
         return true;
@@ -266,7 +272,7 @@ HttpResponse S3Client::perform(const Call& call) {
     std::uint64_t told = 0;
     for (;; call.sink != nullptr ? call.sink->again() : void()) {
         try {
-            HttpResponse response = send(call, told);
+            HttpResponse response = send(call, retries, told);
             session_.reached = true;
             if (response.status / 100 == 2 && !parse_s3_error(call.sink == nullptr ? response.body : "").code.empty())
                 response.status = 500; // S3 begins to answer "200" while it is still at work
@@ -332,10 +338,9 @@ void S3Client::get(const std::string& key, std::optional<std::pair<std::uint64_t
 }
 
 std::string S3Client::create_upload(const std::string& key, const std::string& file_sha256) {
-    Call call{"POST", key, {{"uploads", ""}}, {{"x-amz-meta-sha256", file_sha256}}, {}, nullptr, nullptr, false};
+    Call call{"POST", key, {{"uploads", ""}}, {{"x-amz-meta-sha256", file_sha256}}, {}, nullptr, nullptr, true};
     if (const std::string& name = session_.place().storage_class; !name.empty())
         call.headers.emplace_back("x-amz-storage-class", name);
-    if (session_.checksums) call.headers.emplace_back("x-amz-checksum-algorithm", "SHA256");
     const std::string what = call.what(session_.place());
     const auto document = parsed(perform(call), what);
     const std::string id = document.child("InitiateMultipartUploadResult").child_value("UploadId");

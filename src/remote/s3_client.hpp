@@ -122,7 +122,7 @@ private:
     struct Retries;
     HttpClient& connection();
     HttpResponse perform(const Call& call);
-    HttpResponse send(const Call& call, std::uint64_t& told);
+    HttpResponse send(const Call& call, Retries& retries, std::uint64_t& told);
     bool mended(const Call& call, const HttpResponse& response, Retries& retries);
     bool worth_again(const S3Error& error, Retries& retries) const;
     std::string checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice) const;

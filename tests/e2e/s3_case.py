@@ -5,7 +5,7 @@ import os
 import pathlib
 import subprocess
 
-from harness import PYTHON, VENV_PYTHON, PosterTest, json_lines
+from harness import PYTHON, VENV_PYTHON, PosterTest
 from services import s3
 
 # Keys that a client which encodes or signs them carelessly gets wrong.
@@ -92,8 +92,3 @@ class S3Case(PosterTest):
             self.assertEqual((folder / "runs" / run.name / path).read_bytes(), (run / path).read_bytes(), path)
         self.assertEqual(seen["uploads"], [])
         return seen["objects"]
-
-    def noted_copies(self, run=None):
-        """The paths that the outbox says are delivered."""
-        lines = [line for file in ((run or self.run_dir()) / "outbox").glob("s3.*.jsonl") for line in json_lines(file)]
-        return [line for line in lines if "path" in line or "copied" in line]

@@ -80,7 +80,7 @@ class Refusals(S3Case):
         done = self.sync(check=1)
         for part in parts:
             self.assertIn(part, done.stdout.decode() + done.stderr.decode())
-        for secret in (self.env["AWS_SECRET_ACCESS_KEY"], self.env["AWS_ACCESS_KEY_ID"]):
+        for secret in ("poster/secret", "wrong-secret", "posteraccess"):
             self.assertNotIn(secret, done.stdout.decode() + done.stderr.decode())
         self.assertEqual([path for path in self.objects.rglob("*") if path.is_file()], [])
 
