@@ -45,12 +45,16 @@ Fd open_folder(const fs::path& root, std::span<const std::string> parts, Missing
     fs::path shown = root;
     for (const auto& part : parts) {
         shown /= part;
+        int refused = 0; // the reason why it could not be made, if it is not there
         if (missing == Missing::make) {
-            const int made = ::mkdirat(folder.get(), part.c_str(), kFolderMode);
-            if (made == 0) ::fsync(folder.get()); // some network file systems refuse it
+            if (::mkdirat(folder.get(), part.c_str(), kFolderMode) == 0)
+                ::fsync(folder.get()); // some network file systems refuse it
+            else
+                refused = errno;
         }
-        folder = Fd{check_syscall("open " + shown.native(), ::openat(folder.get(), part.c_str(),
-                                                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
+        Fd next{::openat(folder.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)};
+        if (!next) throw_errno("open " + shown.native(), errno == ENOENT && refused != 0 ? refused : errno);
+        folder = std::move(next);
     }
     return folder;
 }

@@ -75,7 +75,8 @@ std::string telling_line(const std::string& errors) {
     std::string best;
     for (auto line : split(errors, '\n')) {
         while (!line.empty() && static_cast<unsigned char>(line.back()) <= ' ') line.pop_back();
-        const bool adds_nothing = line.empty() || line.starts_with("@@") || line.starts_with("Connection closed.");
+        const bool adds_nothing = line.empty() || line.starts_with("@@") || line.starts_with("Warning: ") ||
+                                  line.starts_with("Connection closed.");
         if (!adds_nothing) best = line;
     }
     constexpr std::size_t kMost = 300;
@@ -110,7 +111,7 @@ void SshClient::learn() {
     ask.push_back(to_.host);
     auto configured = effective_configuration(ask);
     const auto set = [&](const std::string& option) { options_.insert(options_.end(), {"-o", option}); };
-    for (const char* option : {"BatchMode=yes", "LogLevel=ERROR", "RequestTTY=no", "RemoteCommand=none",
+    for (const char* option : {"BatchMode=yes", "LogLevel=INFO", "RequestTTY=no", "RemoteCommand=none",
                                "ClearAllForwardings=yes", "ForwardAgent=no", "ForwardX11=no"})
         set(option);
     const std::string& alive = configured["serveraliveinterval"];
