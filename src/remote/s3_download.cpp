@@ -4,13 +4,10 @@
 #include <algorithm>
 #include <cerrno>
 
-#include <fmt/format.h>
-
 #include <fd.hpp>
-#include <process.hpp>
 #include <sha256.hpp>
 
-#include "remote_path.hpp"
+#include "part_file.hpp"
 #include "s3_transfer.hpp"
 
 namespace poster {
@@ -19,52 +16,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A file that is being fetched, beside its place; gone with this object unless it was put there.
-class Part {
-public:
-    explicit Part(const fs::path& place)
-        : place_(place), temporary_(place.parent_path() / unique_name()),
-          fd_(check_syscall("write " + place.native(),
-                            ::open(temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600))) {}
-    Part(const Part&) = delete;
-    Part& operator=(const Part&) = delete;
-    ~Part() {
-        if (!placed_) ::unlink(temporary_.c_str());
+void write_at(const PartFile& part, const fs::path& place, std::uint64_t offset, std::string_view bytes) {
+    while (!bytes.empty()) {
+        const ssize_t written = ::pwrite(part.fd(), bytes.data(), bytes.size(), off_t(offset));
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) throw_errno("write " + place.native(), errno);
+        offset += std::uint64_t(written);
+        bytes.remove_prefix(std::size_t(written));
     }
+}
 
-    void write(std::uint64_t offset, std::string_view bytes) const {
-        while (!bytes.empty()) {
-            const ssize_t written = ::pwrite(fd_.get(), bytes.data(), bytes.size(), off_t(offset));
-            if (written < 0 && errno == EINTR) continue;
-            check_syscall("write " + place_.native(), int(std::min<ssize_t>(written, 1)));
-            offset += std::uint64_t(written);
-            bytes.remove_prefix(std::size_t(written));
-        }
-    }
-    void cut() const { check_syscall("write " + place_.native(), ::ftruncate(fd_.get(), 0)); }
-    std::optional<std::string> hash(std::uint64_t bytes) const { return sha256_of_slice(fd_.get(), 0, bytes); }
-    std::uint64_t size() const { return std::uint64_t(::lseek(fd_.get(), 0, SEEK_END)); }
-    void put_in_place() {
-        check_syscall("write " + place_.native(), ::fsync(fd_.get()));
-        check_syscall("write " + place_.native(), ::rename(temporary_.c_str(), place_.c_str()));
-        placed_ = true;
-    }
-
-private:
-    static std::string unique_name() {
-        static std::atomic<unsigned> counter{0};
-        return part_name(fmt::format("{} {} {} {}", host_name(), ::getpid(), counter++,
-                                     std::chrono::steady_clock::now().time_since_epoch().count()));
-    }
-    fs::path place_, temporary_;
-    Fd fd_;
-    bool placed_ = false;
-};
+Fd folder_of(const fs::path& place) {
+    return Fd{check_syscall("open " + place.parent_path().native(),
+                            ::open(place.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC))};
+}
 
 struct Fetch {
-    Fetch(std::size_t which, const fs::path& place) : index(which), part(place) {}
+    Fetch(std::size_t which, const fs::path& place)
+        : index(which), folder(folder_of(place)), part(folder.get(), place) {}
     std::size_t index;
-    Part part;
+    Fd folder;
+    PartFile part;
     std::atomic<std::uint64_t> left{0};
     std::atomic<std::uint64_t> next{0};
 };
@@ -113,14 +85,14 @@ private:
         std::uint64_t got = 0, told = 0;
         S3Sink sink;
         sink.take = [&](std::string_view bytes) {
-            fetch.part.write(offset + got, bytes);
+            write_at(fetch.part, file(fetch.index).local, offset + got, bytes);
             got += bytes.size();
             if (got > told) progress().moved(fetch.index, got - told);
             told = std::max(told, got);
         };
         sink.again = [&] {
             got = 0;
-            if (!range) fetch.part.cut();
+            if (!range) check_syscall("write " + file(fetch.index).local.native(), ::ftruncate(fetch.part.fd(), 0));
         };
         const std::string name = key(fetch.index);
         try {
@@ -140,8 +112,10 @@ private:
     void end(Fetch& fetch) {
         const RemoteFile& it = file(fetch.index);
         const std::string shown = shown_object(place_, key(fetch.index));
-        if (!it.sha256.empty() && (fetch.part.size() != it.bytes || fetch.part.hash(it.bytes) != it.sha256))
-            return finish(fetch.index, changed(shown));
+        fetch.part.flush();
+        const bool whole = it.sha256.empty() || (::lseek(fetch.part.fd(), 0, SEEK_END) == off_t(it.bytes) &&
+                                                 sha256_of_slice(fetch.part.fd(), 0, it.bytes) == it.sha256);
+        if (!whole) return finish(fetch.index, changed(shown));
         fetch.part.put_in_place();
         finish(fetch.index, Delivery::arrived());
     }

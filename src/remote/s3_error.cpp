@@ -44,6 +44,7 @@ constexpr std::array kMeanings{
     Meaning{"SlowDown", Kind::passing_everywhere, ""},
     Meaning{"QuotaExceeded", Kind::passing_everywhere, "the storage is full"},
     Meaning{"XMinioStorageFull", Kind::passing_everywhere, "the storage is full"},
+    Meaning{"InsufficientStorage", Kind::passing_everywhere, "the storage is full"},
     Meaning{"RequestTimeout", Kind::passing, ""},
     Meaning{"OperationAborted", Kind::passing, ""},
     Meaning{"ConditionalRequestConflict", Kind::passing, ""},
@@ -87,9 +88,8 @@ S3ErrorBody parse_s3_error(const std::string& xml) {
 
 S3Error s3_error(const std::string& what, const S3Place& place, const HttpResponse& response) {
     const S3ErrorBody body = parse_s3_error(response.body);
-    std::string help;
     const Meaning meaning = meaning_of(body.code, response.status);
-    help = meaning.help;
+    std::string help = meaning.help;
     std::string region = response.header("x-amz-bucket-region");
     if (region.empty()) region = body.region;
     if (response.status == 301 && !region.empty() && region != place.region)

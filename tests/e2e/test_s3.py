@@ -3,12 +3,13 @@
 import os
 import pathlib
 import signal
+import subprocess
 import time
 import unittest
 
 from harness import main, needs_venv, wait_until
 from s3_case import MEBIBYTE, ODD_NAMES, S3Case
-from services import FaultProxy
+from services import FaultProxy, small_disk
 
 
 @needs_venv
@@ -129,7 +130,7 @@ class Faults(S3Case):
         run = self.make_run("a", large=6 * MEBIBYTE)
         self.server.stop()
         try:
-            self.assertIn(b"connect", self.sync(check=1).stderr.lower())
+            self.assertIn(b"connect", self.sync(check=1).stdout.lower())
         finally:
             self.server.start()
         self.sync()
@@ -172,10 +173,20 @@ class Faults(S3Case):
         with self.server.proxy() as proxy:
             self.through(proxy)
             proxy.set("stall", 2 * MEBIBYTE)
-            self.assertIn(b"no byte for", self.sync(check=1).stderr)
+            self.assertIn(b"no byte for", self.sync(check=1).stdout)
             proxy.set("pass")
             self.sync()
         self.assert_arrived(run)
+
+    def test_the_disk_of_the_server_is_full_and_then_is_not(self):
+        run = self.make_run("a", large=22 * MEBIBYTE)
+        self.objects.rmdir()
+        with small_disk("16m") as disk:
+            self.objects.symlink_to(disk)
+            self.assertIn(b"the storage is full", self.sync(check=1).stdout)
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+            self.sync()
+            self.assert_arrived(run)
 
     def test_wrong_credentials_are_put_right(self):
         run = self.make_run("a")
@@ -196,7 +207,7 @@ class Faults(S3Case):
                 process.send_signal(signal.SIGKILL)
                 process.wait()
             proxy.set("pass")
-            self.sync(timeout=300)
+            self.sync()
         self.assert_arrived(run)
 
     def test_the_machine_is_offline_for_the_whole_run(self):
