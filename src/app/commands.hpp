@@ -61,7 +61,16 @@ struct RemoveArguments {
 };
 struct CollectArguments {
     std::optional<std::string> older, store; // older: a duration
-    bool dry_run = false;
+    std::string from;                        // of one callback's remote alone
+    std::uint64_t larger = 0;                // bytes
+    bool dry_run = false, delivered = false, remote = false, yes = false;
+};
+struct FetchArguments {
+    std::vector<std::string> words; // a run, then patterns; with `all` patterns alone
+    std::string from;               // a callback; empty: whichever has it
+    std::optional<std::string> store;
+    std::optional<std::size_t> jobs;
+    bool all = false, json = false;
 };
 struct SyncArguments {
     std::vector<std::string> runs, callbacks;
@@ -159,6 +168,7 @@ int tag_runs(const TagArguments& arguments);
 int note_run(const NoteArguments& arguments);
 int remove_runs(const RemoveArguments& arguments);
 int collect_garbage(const CollectArguments& arguments);
+int fetch_runs(const FetchArguments& arguments);
 int sync_runs(const SyncArguments& arguments);
 int wait_for_runs(const WaitArguments& arguments);
 int examine(const PlainArguments& arguments);

@@ -16,6 +16,7 @@
 
 #include "commands.hpp"
 #include "execute.hpp"
+#include "fetch_evicted.hpp"
 #include "reading.hpp"
 #include "recover.hpp"
 #include "repeat.hpp"
@@ -96,6 +97,7 @@ AttemptPlan plan_of(const Workspace& workspace, const std::string& id, const Con
     if (outcome && outcome->status == Status::finished && !arguments.force)
         throw Error(fmt::format("run {} has finished", id),
                     fmt::format("poster rerun {} repeats it; poster continue --force goes on", id));
+    fetch_evicted(workspace, id, "files");
     AttemptPlan plan;
     plan.id = id;
     plan.number = newest_attempt(store.run_dir(id)) + 1;

@@ -13,6 +13,7 @@
 #include <text.hpp>
 
 #include "commands.hpp"
+#include "gc_delivered.hpp"
 #include "reading.hpp"
 #include "recover.hpp"
 
@@ -103,6 +104,7 @@ int collect_garbage(const CollectArguments& arguments) {
     Workspace workspace = open_workspace(arguments.store);
     if (!workspace.store.exists()) throw Error(no_store_message(workspace), "--store DIR names another");
     recover_abandoned_runs(workspace);
+    if (arguments.delivered || arguments.remote) return collect_delivered(workspace, arguments);
     Collector collector(workspace.store, arguments.dry_run);
     collector.empty_trash(arguments.older ? parse_duration(*arguments.older).value_or(kUsualAge) : kUsualAge);
     collector.remove_unborn();

@@ -18,6 +18,7 @@
 #include <error.hpp>
 #include <files.hpp>
 #include <liveness.hpp>
+#include <outbox.hpp>
 #include <records.hpp>
 
 #include "commands.hpp"
@@ -309,6 +310,12 @@ int show_logs(const LogsArguments& arguments) {
     if (arguments.follow && !ended) wait_for_log(reading.workspace, attempt_dir);
     LogReader reader(attempt_dir, arguments);
     if (!reader.is_open()) {
+        const auto evicted = Outbox(reading.workspace.store.run_dir(row.id)).evicted();
+        const auto found = evicted.find(fmt::format("attempts/{}/output.log", number));
+        if (found != evicted.end())
+            throw Error(
+                fmt::format("what attempt {} of run {} wrote is at {}", number, row.id, found->second.destination),
+                fmt::format("`poster fetch {} 'output.*'` brings it back", row.id));
         say(fmt::format("attempt {} of run {} has no output.log", number, row.id));
         return 0;
     }

@@ -21,6 +21,7 @@
 #include "commands.hpp"
 #include "differences.hpp"
 #include "execute.hpp"
+#include "fetch_evicted.hpp"
 #include "reading.hpp"
 #include "repeat.hpp"
 #include "table.hpp"
@@ -74,6 +75,7 @@ void move_into(const fs::path& old_root, const fs::path& new_root, RunSpec& spec
 
 // A new run whose code is rebuilt within its directory.
 AttemptPlan check_out(const Workspace& workspace, const json& parent, const fs::path& parent_dir, RunSpec spec) {
+    fetch_evicted(workspace, text_of(parent, "id"), "code");
     check_rebuildable(parent, parent_dir);
     const Store& store = workspace.store;
     AttemptPlan plan;

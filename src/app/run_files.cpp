@@ -13,6 +13,7 @@
 
 #include <clock.hpp>
 #include <error.hpp>
+#include <outbox.hpp>
 #include <records.hpp>
 #include <text.hpp>
 
@@ -40,6 +41,7 @@ struct SavedFile {
     std::optional<WallTime> time;
     std::size_t files = 0; // of a folder
     bool folder = false, is_there = true;
+    std::string at{}; // the callback whose remote has it, where it is not here
 };
 using SavedFiles = std::map<std::string, SavedFile>;
 
@@ -111,6 +113,24 @@ void take_directory(const fs::path& run_dir, const std::string& folder, SavedFil
     }
 }
 
+// What was taken away here as a remote has it; in folders that an event tells of as well.
+void take_evicted(const fs::path& run_dir, bool all, SavedFiles& files) {
+    for (const auto& [path, evicted] : Outbox(run_dir).evicted()) {
+        if (!all && !path.starts_with("files/") && !path.starts_with("images/")) continue;
+        SavedFile file{path,
+                       path.substr(all ? 0 : path.find('/') + 1),
+                       path.starts_with("images/") ? "image" : "file",
+                       "",
+                       evicted.copy.bytes,
+                       {},
+                       {}};
+        SavedFile& known = files.try_emplace(path, std::move(file)).first->second;
+        known.at = evicted.callback;
+        if (!known.bytes) known.bytes = evicted.copy.bytes;
+        if (!known.time) known.time = WallTime{Milliseconds{evicted.copy.modified_ns / 1'000'000}};
+    }
+}
+
 bool is_wanted(const SavedFile& file, const std::vector<std::string>& patterns) {
     const std::string last = fs::path(file.path).filename().string();
     return patterns.empty() || std::any_of(patterns.begin(), patterns.end(), [&](const std::string& pattern) {
@@ -124,7 +144,7 @@ std::string files_table(const std::vector<SavedFile>& files) {
     for (const auto& file : files) {
         std::string size = file.bytes ? format_bytes(*file.bytes) : "";
         if (file.folder) size += fmt::format(" in {}", file.files);
-        if (!file.is_there) size = "gone";
+        if (!file.is_there) size = file.at.empty() ? "gone" : fmt::format("{} at {}", size, file.at);
         table.add({{printable(file.name), Colour::bold},
                    {size, file.is_there ? Colour::none : Colour::yellow},
                    {file.step ? std::to_string(*file.step) : ""},
@@ -153,6 +173,7 @@ std::string files_json(const std::vector<SavedFile>& files, const fs::path& run_
         if (!file.caption.empty()) one["caption"] = file.caption;
         one["directory"] = file.folder;
         one["exists"] = file.is_there;
+        if (!file.at.empty()) one["at"] = file.at;
     }
     return out.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
@@ -171,6 +192,7 @@ int list_files(const FilesArguments& arguments) {
         take_directory(run_dir, "files", saved);
         take_directory(run_dir, "images", saved);
     }
+    take_evicted(run_dir, arguments.all, saved);
     std::vector<SavedFile> files;
     for (auto& [path, file] : saved) {
         if (!is_wanted(file, patterns)) continue;

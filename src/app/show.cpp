@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <ctime>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -179,12 +180,14 @@ void show_python(Page& page, const json& python) {
     page.end_fields();
 }
 
-void show_files(Page& page, const json& files) {
+void show_files(Page& page, const json& files, const std::map<std::string, Evicted>& evicted) {
     if (!files.is_array() || files.empty()) return;
     page.title("Files");
     for (const auto& file : files) {
-        auto bytes = number_of(file, "bytes");
-        page.field(text_of(file, "path"), bytes ? format_bytes(std::uint64_t(*bytes)) : "?");
+        const auto bytes = number_of(file, "bytes");
+        const auto found = evicted.find(text_of(file, "path"));
+        page.field(text_of(file, "path"), (bytes ? format_bytes(std::uint64_t(*bytes)) : "?") +
+                                              (found == evicted.end() ? "" : " at " + found->second.destination));
     }
     page.end_fields();
 }
@@ -327,7 +330,7 @@ std::string page_of(const RunRow& row, const json& run, const Attempts& attempts
     show_code(page, section(run, "code"));
     show_python(page, section(run, "python"));
     show_section(page, "Hardware", section(run, "hardware"));
-    show_files(page, section(run, "files"));
+    show_files(page, section(run, "files"), Outbox(row.dir).evicted());
     show_deliveries(page, deliveries);
     return page.text();
 }

@@ -71,7 +71,8 @@ std::string transfer_bar(const std::string& label, std::uint64_t done, std::uint
     return line.substr(0, columns);
 }
 
-SyncView::SyncView(Form form) : form_(form), columns_(terminal_columns()) {}
+SyncView::SyncView(Form form, Way way)
+    : form_(form), preposition_(way == Way::to ? "to" : "from"), columns_(terminal_columns()) {}
 
 SyncView::~SyncView() {
     erase();
@@ -127,12 +128,12 @@ void SyncView::copies_end(const std::string& run, const std::string& callback, c
     if (whole && (transfer.files_done == 0 || form_ == Form::errors)) return;
     const auto elapsed = std::chrono::duration_cast<Milliseconds>(Clock::now() - transfer.since);
     if (whole)
-        print(fmt::format("{} {}: {} files, {}, to {} in {}", run, callback, transfer.files_done,
-                          format_bytes(transfer.bytes), destination, format_duration(elapsed)));
+        print(fmt::format("{} {}: {} files, {}, {} {} in {}", run, callback, transfer.files_done,
+                          format_bytes(transfer.bytes), preposition_, destination, format_duration(elapsed)));
     else
-        print(fmt::format("{} {}: {} of {} files to {}; {}: {}", run, callback, transfer.files_done, transfer.files,
-                          destination, delivery.state == Delivery::State::retry ? "the rest later" : "stopped",
-                          why_of(delivery)));
+        print(fmt::format("{} {}: {} of {} files {} {}; {}: {}", run, callback, transfer.files_done, transfer.files,
+                          preposition_, destination,
+                          delivery.state == Delivery::State::retry ? "the rest later" : "stopped", why_of(delivery)));
 }
 
 void SyncView::message_done(const std::string& run, const std::string& callback, const std::string& kind,

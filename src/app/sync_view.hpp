@@ -1,5 +1,6 @@
 #pragma once
-// What `poster sync` shows: bars on a terminal, else a line for each thing that came to its end; or JSON lines.
+// What `poster sync` and `poster fetch` show: bars on a terminal, else a line for each thing that came to its end; or
+// JSON lines.
 
 #include <chrono>
 #include <cstdint>
@@ -17,7 +18,8 @@ std::string transfer_bar(const std::string& label, std::uint64_t done, std::uint
 class SyncView : public SyncObserver {
 public:
     enum class Form { bars, lines, json, errors };
-    explicit SyncView(Form form);
+    enum class Way { to, from }; // the remote
+    explicit SyncView(Form form, Way way = Way::to);
     ~SyncView() override;
 
     void copies_begin(const std::string& run, const std::string& callback, const std::string& destination,
@@ -44,6 +46,7 @@ private:
     void erase();
 
     Form form_;
+    const char* preposition_;
     std::size_t columns_ = 80;
     std::map<std::pair<std::string, std::string>, Transfer> transfers_; // by callback and run
     std::size_t drawn_ = 0;                                             // lines

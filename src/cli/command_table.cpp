@@ -107,7 +107,14 @@ constexpr std::array kRemoveExamples{
     ExampleText{"poster ls --status failed --json | jq -r '.[].id' | xargs poster rm -y", "all that failed"},
 };
 constexpr std::array kCollectOptions{
-    OptionText{"--older", "DURATION", "what has been in the trash for so long (default: 7d; 0: all of it)"},
+    OptionText{"--older", "DURATION",
+               "what has been in the trash for so long (default: 7d; 0: all of it); with --delivered: files changed so "
+               "long ago"},
+    OptionText{"--delivered", "", "files of ended runs here that a remote has; `poster fetch` brings them back"},
+    OptionText{"--larger", "SIZE", "with --delivered: files of this size or larger: 500k, 20M, 1G"},
+    OptionText{"--remote", "", "what broken uploads have left at remotes"},
+    OptionText{"--from", "CALLBACK", "with --delivered and --remote: that callback's remote alone"},
+    OptionText{"-y,--yes", "", "with --delivered and --remote: delete, do not only say what"},
     OptionText{"--dry-run", "", "say what could be given back; remove nothing"},
     kStore,
     kHelp,
@@ -115,6 +122,20 @@ constexpr std::array kCollectOptions{
 constexpr std::array kCollectExamples{
     ExampleText{"poster gc --dry-run", "see what could be given back"},
     ExampleText{"poster gc --older 0", "empty the trash now"},
+    ExampleText{"poster gc --delivered --older 30d --larger 100M", "which large files could go, as a remote has them"},
+};
+constexpr std::array kFetchOptions{
+    OptionText{"--all", "", "every run that is not here"},
+    OptionText{"--from", "CALLBACK", "from that callback's remote: s3, scp or local (default: whichever has it)"},
+    OptionText{"-j,--jobs", "N", "transfers at a time (default: sync.jobs)"},
+    kStore,
+    kJson,
+    kHelp,
+};
+constexpr std::array kFetchExamples{
+    ExampleText{"poster fetch last", "all that is missing here of the last run"},
+    ExampleText{"poster fetch k7qd '*.pt'", "some of it"},
+    ExampleText{"poster fetch --all --store .poster", "a store from its copies alone"},
 };
 constexpr std::array kSyncOptions{
     OptionText{"--callback", "NAME", "only what this callback has to deliver (repeatable)"},
@@ -359,9 +380,11 @@ constexpr std::array kCommands{
     CommandText{"rm", "[OPTION]… RUN…", "Remove runs",
                 "Moves runs into the trash of the store, after asking. A run that is running is refused.",
                 kRemoveOptions, kRemoveExamples},
-    CommandText{"gc", "[OPTION]…", "Give back the space of removed runs",
-                "Empties the trash, and removes shared files that no run refers to any more.", kCollectOptions,
-                kCollectExamples},
+    CommandText{
+        "gc", "[OPTION]…", "Give back the space of removed runs",
+        "Empties the trash, and removes shared files that no run refers to any more. With --delivered it deletes "
+        "files here instead that are, as has just been made sure, at a remote.",
+        kCollectOptions, kCollectExamples},
     CommandText{
         "wait", "[OPTION]… RUN…", "Wait until runs have ended",
         "Waits until all of the runs have ended. The exit status is that of the first of them that failed, else 0.",
@@ -421,6 +444,10 @@ constexpr std::array kCommands{
                 "all runs with something that waits. What was delivered is never delivered again; what could not be is "
                 "kept. Exits with 1 where something is left.",
                 kSyncOptions, kSyncExamples},
+    CommandText{"fetch", "[OPTION]… RUN [PATTERN…]", "Bring files of a run back from its copies",
+                "Brings what is missing here of a run from where its copies are, verified. PATTERNs say which files. "
+                "What is here stays: a file that differs from its copy is named and kept.",
+                kFetchOptions, kFetchExamples},
     CommandText{"callbacks", "[OPTION]…", "Show which callbacks are on, and why",
                 "Lists the callbacks, whether each is on, and the reason.", kPlainOptions, kCallbacksExamples},
     CommandText{

@@ -164,6 +164,19 @@ std::size_t check_number(std::string_view option, const std::string& word, std::
     return number;
 }
 
+std::uint64_t check_size(std::string_view option, const std::string& word) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    std::string unit(end, word.data() + word.size());
+    if (unit.ends_with('B') || unit.ends_with('b')) unit.pop_back();
+    constexpr std::pair<const char*, double> kUnits[] = {{"", 1},    {"k", 1e3}, {"K", 1e3},
+                                                         {"M", 1e6}, {"G", 1e9}, {"T", 1e12}};
+    if (error == std::errc{} && number >= 0)
+        for (const auto& [name, factor] : kUnits)
+            if (unit == name && number * factor < 1e18) return std::uint64_t(number * factor);
+    throw UsageError(fmt::format("{} wants a size, not '{}'", option, printable(word)), "such as 500k, 20M, 1.5G");
+}
+
 std::string check_status(const std::string& word) {
     if (status_from(word)) return word;
     Words known;

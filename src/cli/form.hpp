@@ -2,6 +2,7 @@
 // The parser of one command's words. Flags and help are the command table's; here each is bound to the field that takes
 // it. Everything throws UsageError, with a suggestion.
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -53,6 +54,7 @@ void refuse_words(const Form& form, const Words& words, std::size_t most);
 
 Milliseconds check_duration(std::string_view option, const std::string& word);
 std::size_t check_number(std::string_view option, const std::string& word, std::size_t least);
+std::uint64_t check_size(std::string_view option, const std::string& word); // "500k", "20M", "1G": powers of 1000
 std::string check_status(const std::string& word);
 Words check_list(std::string_view option, const std::string& word); // of comma-separated items, at least one
 std::string check_assignment(const std::string& word);              // NAME=VALUE

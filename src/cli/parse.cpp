@@ -86,11 +86,37 @@ Command parse_gc(const Words& words) {
     CollectArguments arguments;
     Form form("gc");
     form.duration("--older", arguments.older);
+    form.flag("--delivered", arguments.delivered);
+    form.value("--larger", [&](const std::string& word) { arguments.larger = check_size("--larger", word); });
+    form.flag("--remote", arguments.remote);
+    form.text("--from", arguments.from);
+    form.flag("--yes", arguments.yes);
     form.flag("--dry-run", arguments.dry_run);
     form.store(arguments.store);
     Words rest = form.read(words);
     if (form.wants_help()) return form.help();
     refuse_words(form, rest, 0);
+    if (!arguments.delivered && arguments.larger > 0)
+        throw UsageError("--larger goes with --delivered", "usage: " + usage_of(form.command()));
+    if (!arguments.delivered && !arguments.remote && (arguments.yes || !arguments.from.empty()))
+        throw UsageError("--yes and --from go with --delivered or --remote", "usage: " + usage_of(form.command()));
+    if (arguments.yes && arguments.dry_run)
+        throw UsageError("--yes deletes, --dry-run does not", "usage: " + usage_of(form.command()));
+    return arguments;
+}
+
+Command parse_fetch(const Words& words) {
+    FetchArguments arguments;
+    Form form("fetch");
+    form.flag("--all", arguments.all);
+    form.text("--from", arguments.from);
+    form.value("--jobs", [&](const std::string& word) { arguments.jobs = check_number("--jobs", word, 1); });
+    form.store(arguments.store);
+    form.flag("--json", arguments.json);
+    arguments.words = form.read(words);
+    if (form.wants_help()) return form.help();
+    if (arguments.words.empty() && !arguments.all)
+        throw UsageError("which run? --all means all that are not here", "usage: " + usage_of(form.command()));
     return arguments;
 }
 
@@ -280,6 +306,7 @@ constexpr Parser kParsers[] = {
     {"client", parse_client},
     {"stop", parse_stop},
     {"sync", parse_sync},
+    {"fetch", parse_fetch},
     {"deliver", parse_deliver},
     {"callbacks", [](const Words& words) { return parse_plain("callbacks", show_callbacks, words); }},
     {"config", [](const Words& words) { return parse_plain("config", show_config, words); }},
@@ -331,6 +358,7 @@ struct Execute {
     int operator()(const ClientArguments& arguments) const { return write_client(arguments); }
     int operator()(const StopArguments& arguments) const { return stop_runs(arguments); }
     int operator()(const SyncArguments& arguments) const { return sync_runs(arguments); }
+    int operator()(const FetchArguments& arguments) const { return fetch_runs(arguments); }
     int operator()(const PlainCommand& command) const { return command.execute(command.arguments); }
     int operator()(const TextCommand& command) const {
         print_out(command.text);

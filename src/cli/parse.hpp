@@ -17,11 +17,11 @@ struct PlainCommand {
 struct TextCommand {
     std::string text;
 };
-using Command =
-    std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, TagArguments, NoteArguments,
-                 RemoveArguments, CollectArguments, WaitArguments, TopArguments, ListArguments, ShowArguments,
-                 LogsArguments, MetricsArguments, PlotArguments, FilesArguments, ExportArguments, ScanArguments,
-                 LogArguments, ClientArguments, StopArguments, SyncArguments, PlainCommand, TextCommand>;
+using Command = std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, TagArguments,
+                             NoteArguments, RemoveArguments, CollectArguments, WaitArguments, TopArguments,
+                             ListArguments, ShowArguments, LogsArguments, MetricsArguments, PlotArguments,
+                             FilesArguments, ExportArguments, ScanArguments, LogArguments, ClientArguments,
+                             StopArguments, SyncArguments, FetchArguments, PlainCommand, TextCommand>;
 
 // `words` without the program's name. Throws UsageError; touches nothing.
 Command parse(const std::vector<std::string>& words);

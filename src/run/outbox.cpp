@@ -24,6 +24,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kQueue = "queue.";
+constexpr std::string_view kEvicted = "evicted.";
 constexpr std::string_view kEnding = ".jsonl";
 
 std::string host_in_names() {
@@ -36,10 +37,14 @@ std::string line_of(const json& record) {
     return record.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-void append_to_disk(const fs::path& file, const json& record) {
-    append_line(file, line_of(record));
+void append_to_disk(const fs::path& file, const std::string& lines) {
+    append_line(file, lines);
     const Fd written{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
     if (written) ::fdatasync(written.get());
+}
+
+void append_to_disk(const fs::path& file, const json& record) {
+    append_to_disk(file, line_of(record));
 }
 
 // Each line that is an object; half a line, of a process that was killed, is none.
@@ -203,6 +208,35 @@ OutboxView Outbox::view(const std::string& callback) const {
     std::stable_sort(view.messages.begin(), view.messages.end(),
                      [](const auto& one, const auto& other) { return one.entry.queued_at < other.entry.queued_at; });
     return view;
+}
+
+std::map<std::string, Evicted> Outbox::evicted() const {
+    std::map<std::string, Evicted> files;
+    for (const auto& file : files_in(dir_, kEvicted))
+        each_line(file, [&](const json& record) {
+            files[text_of(record, "path")] = {text_of(record, "callback"), text_of(record, "to"), copy_of(record)};
+        });
+    std::erase_if(files, [&](const auto& file) {
+        return file.first.empty() ||
+               ::faccessat(AT_FDCWD, (dir_.parent_path() / file.first).c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    });
+    return files;
+}
+
+void Outbox::note_evicted(const std::map<std::string, Evicted>& files) const {
+    if (files.empty()) return;
+    make_directories(dir_);
+    const std::string now = iso8601(wall_now());
+    std::string lines;
+    for (const auto& [path, file] : files)
+        lines += (lines.empty() ? "" : "\n") + line_of({{"time", now},
+                                                        {"path", path},
+                                                        {"callback", file.callback},
+                                                        {"to", file.destination},
+                                                        {"bytes", file.copy.bytes},
+                                                        {"modified_ns", file.copy.modified_ns},
+                                                        {"sha256", file.copy.sha256}});
+    append_to_disk(dir_ / fmt::format("{}{}{}", kEvicted, host_in_names(), kEnding), lines);
 }
 
 OutboxNotes::OutboxNotes(const Outbox& outbox, const std::string& callback)

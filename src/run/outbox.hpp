@@ -4,6 +4,7 @@
 //
 //   queue.HOST.PID.jsonl   entries, by the process that queued them: key, callback, kind, payload, attempt, time
 //   CALLBACK.HOST.jsonl    what became of them, by whoever holds the callback's lease (store/lease.hpp) on that host
+//   evicted.HOST.jsonl     files that were taken away here as a remote has them, by `poster gc` and `fetch`
 //   lease/CALLBACK.N       the leases
 //
 // An entry is known by its key: queued twice it is one. Copies of the run directory have no entry a file: what is to be
@@ -37,6 +38,12 @@ struct Copy {
     std::string sha256, receipt;
 };
 
+// A file that a remote has and that is not here any more.
+struct Evicted {
+    std::string callback, destination;
+    Copy copy;
+};
+
 // All there is of one callback in one run's outbox.
 struct OutboxView {
     struct Message {
@@ -64,6 +71,10 @@ public:
     // Which callbacks have ever been queued something; reads the queue alone.
     std::vector<std::string> callbacks() const;
     OutboxView view(const std::string& callback) const;
+    // By path below the run directory. A file that is here again is not among them.
+    std::map<std::string, Evicted> evicted() const;
+    // On the disk when it returns, so that they may be deleted. Throws Error.
+    void note_evicted(const std::map<std::string, Evicted>& files) const;
 
 private:
     std::filesystem::path dir_;

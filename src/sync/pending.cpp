@@ -25,19 +25,18 @@ bool is_half_written(const std::string& name) {
     return name.starts_with('.') && name.ends_with(".tmp");
 }
 
-// What means something on this machine only, or is the remote's own affair.
-bool stays_here(const std::string& path) {
-    const std::string name = path.substr(path.rfind('/') + 1);
-    if (path == "manifest.json" || is_half_written(name)) return true;
-    const bool of_attempt = path.starts_with("attempts/") && std::count(path.begin(), path.end(), '/') == 2;
-    return of_attempt && (name == "lock" || name == "heartbeat" || name.starts_with("claim."));
-}
-
 bool is_own_folder(const std::string& path) {
     return path == "outbox" || path == "worktree";
 }
 
 } // namespace
+
+bool stays_here(const std::string& path) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (path == "manifest.json" || is_half_written(name) || is_own_folder(path.substr(0, path.find('/')))) return true;
+    const bool of_attempt = path.starts_with("attempts/") && std::count(path.begin(), path.end(), '/') == 2;
+    return of_attempt && (name == "lock" || name == "heartbeat" || name.starts_with("claim."));
+}
 
 std::vector<LocalFile> files_to_copy(const fs::path& run_dir, const Settings& settings) {
     const auto include = settings.list("upload.include");

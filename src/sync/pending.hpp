@@ -20,6 +20,9 @@ struct LocalFile {
     std::int64_t modified_ns = 0;
 };
 
+// What is never copied, as it means something on this machine only, or is the remote's own affair.
+bool stays_here(const std::string& path);
+
 // All regular files of a run that [upload] include and exclude allow, sorted. Never what poster keeps for itself there:
 // lock, heartbeat, outbox, worktree and half-written files.
 std::vector<LocalFile> files_to_copy(const fs::path& run_dir, const Settings& settings);
