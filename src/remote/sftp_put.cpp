@@ -31,6 +31,7 @@ constexpr std::uint32_t kFileMode = 0600;
 constexpr std::uint32_t kFolderMode = 0700;
 constexpr std::uint64_t kBatchBytes = 64 << 20;
 constexpr std::uint64_t kWorthResuming = 1 << 20;
+constexpr std::uint64_t kHashedMeanwhile = 16 << 20; // while it is sent, from that size on
 constexpr std::size_t kBlock = 256 << 10;
 
 std::string folder_of(const std::string& path) {
@@ -187,13 +188,22 @@ private:
             if (file.trouble == Status::no_such_file) place_.folders.clear();
     }
 
+    // The hash of a large file is worked out there while it is on its way.
+    bool hashes_meanwhile() const {
+        return place_.shell != nullptr && place_.shell->usable() && files_.size() == 1 && files_[0].goes_on() &&
+               files_[0].file->bytes >= kHashedMeanwhile;
+    }
+
     void send() {
+        hashed_meanwhile_ = hashes_meanwhile();
+        if (hashed_meanwhile_) place_.shell->hash_as_it_grows({files_[0].part, files_[0].file->bytes, false});
         std::size_t first = 0; // those before it have been sent
         std::string block(session_.write_size(), '\0');
         session_.wait([&] {
             while (first < files_.size() && !send_piece(files_[first], block)) ++first;
             return first < files_.size();
         });
+        if (hashed_meanwhile_ && !files_[0].goes_on()) place_.shell->give_up();
     }
 
     // False: there is nothing more to send of it.
@@ -250,8 +260,9 @@ private:
         std::vector<SshShell::Piece> pieces;
         std::vector<std::size_t> which;
         if (place_.shell == nullptr) return found;
+        if (hashed_meanwhile_ && place_.shell->usable()) found[0] = place_.shell->hash_of_grown();
         for (std::size_t i = 0; i < files_.size(); ++i) {
-            if (!files_[i].goes_on()) continue;
+            if (!files_[i].goes_on() || found[i] == files_[i].file->sha256) continue;
             pieces.push_back({files_[i].part, files_[i].file->bytes, false});
             which.push_back(i);
         }
@@ -339,6 +350,7 @@ private:
     Progress& progress_;
     std::vector<bool>& told_;
     std::vector<Sending> files_;
+    bool hashed_meanwhile_ = false;
     std::string forbidden_; // a folder that may not be made
 };
 

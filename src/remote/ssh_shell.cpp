@@ -59,21 +59,53 @@ void SshShell::find_programs() {
 }
 
 std::optional<std::string> SshShell::run(const std::string& script, int patience_ms) {
+    start(script);
+    return await(patience_ms);
+}
+
+void SshShell::start(const std::string& script) {
     const std::string words = fmt::format("{}\nprintf '\\n%s\\n' '{}'\n", script,
                                           std::string_view(end_mark_).substr(1, end_mark_.size() - 2));
-    std::string_view rest = words;
-    std::string printed;
-    const auto begun = std::chrono::steady_clock::now();
-    for (;;) {
+    printed_.clear();
+    open_ = true;
+    for (std::string_view rest = words; !rest.empty() && open_;) {
         check_();
-        const bool open = program_->exchange(rest, printed, kTurnMs);
-        if (const std::size_t end = printed.find(end_mark_); end != std::string::npos) return printed.substr(0, end);
-        if (!open ||
-            (patience_ms >= 0 && std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(patience_ms))) {
+        open_ = program_->exchange(rest, printed_, kTurnMs);
+    }
+}
+
+std::optional<std::string> SshShell::await(int patience_ms) {
+    const auto begun = std::chrono::steady_clock::now();
+    for (std::string_view nothing;;) {
+        check_();
+        if (const std::size_t end = printed_.find(end_mark_); end != std::string::npos) return printed_.substr(0, end);
+        const bool late =
+            patience_ms >= 0 && std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(patience_ms);
+        if (!open_ || late) {
             usable_ = false;
             return {};
         }
+        open_ = program_->exchange(nothing, printed_, kTurnMs);
     }
+}
+
+// A tenth of a second behind the transfer. It ends by itself when the file has not grown for a minute, as nobody tells
+// it that the connection is gone.
+void SshShell::hash_as_it_grows(const Piece& piece) {
+    const std::string path = shell_quote(piece.path);
+    start(fmt::format("( n=0; i=0; while [ $i -lt 600 ]; do\n"
+                      "b=$(stat -c %s {0} 2>/dev/null || wc -c <{0}) || exit 1; s=$((b / 1048576))\n"
+                      "if [ $b -ge {1} ]; then dd if={0} bs=1048576 skip=$n 2>/dev/null; exit; fi\n"
+                      "if [ $s -gt $n ]; then dd if={0} bs=1048576 skip=$n count=$((s - n)) 2>/dev/null || exit 1\n"
+                      "n=$s; i=0; fi\n"
+                      "sleep 0.1 || exit 1; i=$((i + 1)); done ) </dev/null 2>/dev/null | {2}",
+                      path, piece.bytes, one_));
+}
+
+std::string SshShell::hash_of_grown() {
+    const auto printed = await(kForever);
+    const auto lines = split(printed.value_or(""), '\n');
+    return lines.empty() ? "" : digits_of(lines.back());
 }
 
 std::vector<std::string> SshShell::hashes(const std::vector<Piece>& pieces) {

@@ -27,12 +27,19 @@ public:
     bool usable() const { return usable_; }
     // The SHA-256 of each; empty where it is not known.
     std::vector<std::string> hashes(const std::vector<Piece>& pieces);
+    // Begins to hash a file while it grows to that many bytes; nothing else is asked of the shell until the hash is.
+    void hash_as_it_grows(const Piece& piece);
+    std::string hash_of_grown();
+    // It does not grow to its end: the shell is of no use any more, as it waits for that.
+    void give_up() { usable_ = false; }
     // Puts on the disk what these folders list.
     void flush(const std::vector<std::string>& folders);
 
 private:
     // What the script prints; nullopt: the shell has gone.
     std::optional<std::string> run(const std::string& script, int patience_ms);
+    void start(const std::string& script);
+    std::optional<std::string> await(int patience_ms);
     void find_programs();
     void hash_together(const std::vector<Piece>& pieces, std::vector<std::string>& found);
     void hash_alone(const std::vector<Piece>& pieces, const std::vector<std::size_t>& which,
@@ -40,7 +47,8 @@ private:
 
     std::unique_ptr<ChildProcess> program_;
     std::function<void()> check_;
-    std::string end_mark_;
+    std::string end_mark_, printed_;
+    bool open_ = true;       // it may print more
     std::string many_, one_; // the commands that hash
     bool usable_ = false;
 };

@@ -151,6 +151,20 @@ TEST_CASE("files arrive whole at a host, and come back, with a shell there and w
     CHECK(verified.count(Delivery::State::delivered) == 4);
 }
 
+TEST_CASE("a large file arrives whole, hashed while it is on its way") {
+    if (no_server()) return;
+    FakeHost host;
+    std::string content(40'000'001, 'x');
+    for (std::size_t i = 0; i < content.size(); i += 4096) content[i] = char(i >> 12);
+    host.add("runs/a/files/large", content);
+    CHECK(host.put().count(Delivery::State::delivered) == 1);
+    CHECK(host.all_there());
+    replace_file(host.files[0].local, std::string(40'000'001, 'y')); // changed since it was hashed
+    fs::remove(host.root / "runs/a/files/large");
+    CHECK(host.put().count(Delivery::State::retry) == 1);
+    CHECK(files_below(host.root) == 0);
+}
+
 TEST_CASE("a thousand files take one login and a shell") {
     if (no_server()) return;
     FakeHost host;
