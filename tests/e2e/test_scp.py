@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from copies import ODD_NAMES, CopiesTest
-from harness import main, needs_root, poster_only
+from harness import main, needs_root, poster_only, wait_until
 from services import need_root, small_disk, sshd
 
 
@@ -129,6 +129,18 @@ class Scp(CopiesTest):
         self.server.start()
         self.sync_until_done()
         self.assert_arrived(self.root, run)
+
+    def test_a_run_with_no_network_ends_as_it_would_and_is_copied_later(self):
+        self.leaves_processes = True  # `poster deliver`, which waits for its next try
+        with self.server.proxy() as proxy:
+            self.configure(port=proxy.port)
+            proxy.set("refuse")
+            done = self.launch("sh", "-c", "echo out; exit 3", env={**self.env, "POSTER_SYNC_MODE": "auto"})
+            self.assertEqual((done.returncode, done.stdout), (3, b"out\n"))
+            wait_until(lambda: "refused" in self.sync().stdout.decode())
+            proxy.set("pass")
+            self.sync_until_done()
+            self.assert_arrived(self.root, self.run_dir())
 
     def test_a_host_that_cannot_be_found_is_looked_for_again(self):
         run = self.make_run({"a": b"a"})
