@@ -1,6 +1,7 @@
 """Copies in a folder of this machine, by `poster sync`."""
 
 import random
+import shutil
 import subprocess
 
 from copies import ODD_NAMES, CopiesTest
@@ -93,6 +94,15 @@ class Local(CopiesTest):
         for part in self.root.rglob(".poster-*.part"):  # what kill -9 left, for `poster gc`
             part.unlink()
         self.assert_arrived(self.root, run)
+
+    def test_a_damaged_copy_is_seen_when_it_is_fetched(self):
+        run = self.make_run({"model": b"content"})
+        self.sync()
+        (self.root / "runs" / run.name / "files" / "model").write_bytes(b"CONTENT")
+        shutil.rmtree(run / "files")
+        done = self.poster("fetch", run.name)
+        self.assertEqual(done.returncode, 1, (done.stdout, done.stderr))
+        self.assertFalse((run / "files" / "model").exists())
 
 
 if __name__ == "__main__":

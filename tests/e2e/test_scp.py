@@ -82,6 +82,17 @@ class Scp(CopiesTest):
         self.assertLessEqual(self.logins() - before, 3)
         self.assert_arrived(self.root, run)
 
+    def test_a_run_comes_back_from_there(self):
+        for use in (lambda: None, self.use_sftp_alone):
+            with self.subTest(use=use):
+                use()
+                run = self.make_run({"model": random.randbytes(2_000_000), "sp ace": b"x"})
+                self.assertEqual(self.sync().returncode, 0)
+                content = (run / "files" / "model").read_bytes()
+                subprocess.run(["rm", "-r", run / "files"], check=True)
+                self.poster("fetch", run.name, check=0)
+                self.assertEqual((run / "files" / "model").read_bytes(), content)
+
     # ---- what is for the user to mend
 
     def test_a_key_that_the_host_does_not_take_is_for_the_user_to_mend(self):
