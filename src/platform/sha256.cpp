@@ -36,25 +36,32 @@ std::uint32_t big_endian(const unsigned char* bytes) {
 
 #if defined(__x86_64__)
 
-bool has_instructions() {
+bool look_for_instructions() {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & bit_SSSE3) == 0 || (c & bit_SSE4_1) == 0) return false;
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0;
 }
 
-// Four rounds at a time; the words of the message schedule are kept four to a register.
-__attribute__((target("sha,sse4.1,ssse3"))) void blocks_by_sha_ni(detail::Sha256State& state, const unsigned char* data,
-                                                                  std::size_t count) {
+__attribute__((target("sha,sse4.1,ssse3"))) inline __m128i load(const void* from) {
+    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+}
+
+// Four rounds at a time; the words of the message schedule are kept four to a register. The instructions have to wait
+// for each other's results: what is done for a second state meanwhile costs little.
+template <std::size_t N>
+__attribute__((target("sha,sse4.1,ssse3"))) void blocks_by_sha_ni(const std::array<detail::Sha256State*, N>& states,
+                                                                  const unsigned char* data, std::size_t count) {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-    auto load = [](const void* from) { return _mm_loadu_si128(static_cast<const __m128i*>(from)); };
-    // The instructions want the state as ABEF and CDGH.
-    __m128i low = _mm_shuffle_epi32(load(state.data()), 0xb1);
-    __m128i cdgh = _mm_shuffle_epi32(load(state.data() + 4), 0x1b);
-    __m128i abef = _mm_alignr_epi8(low, cdgh, 8);
-    cdgh = _mm_blend_epi16(cdgh, low, 0xf0);
+    __m128i abef[N], cdgh[N]; // as the instructions want the state
+    for (std::size_t n = 0; n < N; ++n) {
+        const __m128i low = _mm_shuffle_epi32(load(states[n]->data()), 0xb1);
+        const __m128i high = _mm_shuffle_epi32(load(states[n]->data() + 4), 0x1b);
+        abef[n] = _mm_alignr_epi8(low, high, 8);
+        cdgh[n] = _mm_blend_epi16(high, low, 0xf0);
+    }
     for (; count > 0; --count, data += kBlock) {
-        const __m128i abef_before = abef, cdgh_before = cdgh;
-        __m128i words[4];
+        __m128i abef_before[N], cdgh_before[N], words[4];
+        for (std::size_t n = 0; n < N; ++n) abef_before[n] = abef[n], cdgh_before[n] = cdgh[n];
         for (int i = 0; i < 4; ++i) words[i] = _mm_shuffle_epi8(load(data + std::ptrdiff_t{16} * i), swap);
 #pragma GCC unroll 16
         for (int i = 0; i < 16; ++i) {
@@ -65,17 +72,28 @@ __attribute__((target("sha,sse4.1,ssse3"))) void blocks_by_sha_ni(detail::Sha256
                     _mm_add_epi32(_mm_sha256msg1_epu32(now, words[(i + 1) % 4]), _mm_alignr_epi8(last, before_last, 4));
                 now = _mm_sha256msg2_epu32(now, last);
             }
-            const __m128i rounds = _mm_add_epi32(now, load(kRound.data() + std::size_t(4) * i));
-            cdgh = _mm_sha256rnds2_epu32(cdgh, abef, rounds);
-            abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(rounds, 0x0e));
+            const __m128i first = _mm_add_epi32(now, load(kRound.data() + std::size_t(4) * i));
+            const __m128i second = _mm_shuffle_epi32(first, 0x0e);
+            for (std::size_t n = 0; n < N; ++n) cdgh[n] = _mm_sha256rnds2_epu32(cdgh[n], abef[n], first);
+            for (std::size_t n = 0; n < N; ++n) abef[n] = _mm_sha256rnds2_epu32(abef[n], cdgh[n], second);
         }
-        abef = _mm_add_epi32(abef, abef_before);
-        cdgh = _mm_add_epi32(cdgh, cdgh_before);
+        for (std::size_t n = 0; n < N; ++n) {
+            abef[n] = _mm_add_epi32(abef[n], abef_before[n]);
+            cdgh[n] = _mm_add_epi32(cdgh[n], cdgh_before[n]);
+        }
     }
-    low = _mm_shuffle_epi32(abef, 0x1b);
-    cdgh = _mm_shuffle_epi32(cdgh, 0xb1);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data()), _mm_blend_epi16(low, cdgh, 0xf0));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(state.data() + 4), _mm_alignr_epi8(cdgh, low, 8));
+    for (std::size_t n = 0; n < N; ++n) {
+        const __m128i low = _mm_shuffle_epi32(abef[n], 0x1b), high = _mm_shuffle_epi32(cdgh[n], 0xb1);
+        auto* to = reinterpret_cast<__m128i*>(states[n]->data());
+        _mm_storeu_si128(to, _mm_blend_epi16(low, high, 0xf0));
+        _mm_storeu_si128(to + 1, _mm_alignr_epi8(high, low, 8));
+    }
+}
+
+// Asked for at the first hash, not at each start: a virtual machine takes its time to answer.
+bool has_instructions() {
+    static const bool found = look_for_instructions();
+    return found;
 }
 
 #endif
@@ -92,9 +110,18 @@ bool detail::sha256_blocks_by_instructions([[maybe_unused]] Sha256State& state,
                                            [[maybe_unused]] const unsigned char* data,
                                            [[maybe_unused]] std::size_t count) {
 #if defined(__x86_64__)
-    static const bool available = has_instructions();
-    if (available) blocks_by_sha_ni(state, data, count);
-    return available;
+    if (has_instructions()) blocks_by_sha_ni<1>({&state}, data, count);
+    return has_instructions();
+#else
+    return false;
+#endif
+}
+
+bool detail::sha256_blocks_of_both([[maybe_unused]] Sha256State& one, [[maybe_unused]] Sha256State& other,
+                                   [[maybe_unused]] const unsigned char* data, [[maybe_unused]] std::size_t count) {
+#if defined(__x86_64__)
+    if (has_instructions()) blocks_by_sha_ni<2>({&one, &other}, data, count);
+    return has_instructions();
 #else
     return false;
 #endif
@@ -118,6 +145,19 @@ void Sha256::update(std::string_view bytes) {
     bytes.remove_prefix(bytes.size() / kBlock * kBlock);
     if (!bytes.empty()) std::memcpy(buffer_.data(), bytes.data(), bytes.size());
     buffered_ = bytes.size();
+}
+
+void Sha256::update_both(Sha256& one, Sha256& other, std::string_view bytes) {
+    const std::size_t count = bytes.size() / kBlock;
+    if (one.buffered_ == 0 && other.buffered_ == 0 &&
+        detail::sha256_blocks_of_both(one.state_, other.state_, reinterpret_cast<const unsigned char*>(bytes.data()),
+                                      count)) {
+        one.total_ += count * kBlock;
+        other.total_ += count * kBlock;
+        bytes.remove_prefix(count * kBlock);
+    }
+    one.update(bytes);
+    other.update(bytes);
 }
 
 std::array<unsigned char, 32> Sha256::digest() {

@@ -18,6 +18,7 @@ namespace poster {
 namespace {
 
 constexpr int kTries = 4;
+constexpr std::uint64_t kWorthSaving = 1 << 20; // a second hash of so many bytes
 constexpr Milliseconds kLongestPause{5'000};
 const std::string kNoBytes = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -156,7 +157,7 @@ struct S3Client::Retries {
     int tries = 0;
     bool region = false, clock = false, checksum = false; // mended once
     std::string sent_region;                              // another client may have mended the session since
-    bool sent_checksum = false;
+    bool sent_checksum = false, sent_unsigned = false;
     Milliseconds pause{150};
 };
 
@@ -180,17 +181,20 @@ HttpResponse S3Client::send(const Call& call, Retries& retries, std::uint64_t& t
     to_sign.method = call.method;
     to_sign.path = address.path + "/" + uri_encode(call.key, Slashes::kept);
     to_sign.query = call.query;
-    to_sign.payload_sha256 = call.slice != nullptr ? call.slice->sha256
-                             : call.body.empty()   ? kNoBytes
-                                                   : sha256_hex(call.body);
+    const std::string payload = call.slice != nullptr ? call.slice->sha256
+                                : call.body.empty()   ? kNoBytes
+                                                      : sha256_hex(call.body);
+    retries.sent_checksum = call.checksum && session_.checksums;
+    retries.sent_unsigned =
+        retries.sent_checksum && session_.verifies && call.slice != nullptr && call.slice->bytes > kWorthSaving;
+    to_sign.payload_sha256 = retries.sent_unsigned ? "UNSIGNED-PAYLOAD" : payload;
     to_sign.headers = call.headers;
     to_sign.headers.emplace_back("x-amz-date", amz_date(now));
     to_sign.headers.emplace_back("x-amz-content-sha256", to_sign.payload_sha256);
-    retries.sent_checksum = call.checksum && session_.checksums;
     if (retries.sent_checksum && call.slice == nullptr) {
         to_sign.headers.emplace_back("x-amz-checksum-algorithm", "SHA256");
     } else if (retries.sent_checksum) {
-        to_sign.headers.emplace_back("x-amz-checksum-sha256", base64_of_hex(to_sign.payload_sha256));
+        to_sign.headers.emplace_back("x-amz-checksum-sha256", base64_of_hex(payload));
     }
     if (!credentials.session_token.empty())
         to_sign.headers.emplace_back("x-amz-security-token", credentials.session_token);
@@ -247,6 +251,10 @@ bool S3Client::mended(const Call& call, const HttpResponse& response, Retries& r
         session_.checksums = false;
         return true;
     }
+    if (retries.sent_unsigned && response.status == 403) { // a bucket's policy may forbid it
+        session_.verifies = false;
+        return true;
+    }
     return false;
 }
 
@@ -276,6 +284,11 @@ HttpResponse S3Client::perform(const Call& call) {
             session_.reached = true;
             if (response.status / 100 == 2 && !parse_s3_error(call.sink == nullptr ? response.body : "").code.empty())
                 response.status = 500; // S3 begins to answer "200" while it is still at work
+            if (response.status / 100 == 2 && retries.sent_unsigned &&
+                response.header("x-amz-checksum-sha256").empty()) {
+                session_.verifies = false; // nobody has looked at what arrived
+                continue;
+            }
             if (response.status / 100 == 2) return response;
             if (mended(call, response, retries)) continue;
             throw s3_error(what, session_.place(), response);
@@ -306,7 +319,7 @@ std::optional<S3Object> S3Client::head(const std::string& key) {
 }
 
 // An answer without an ETag is not from S3, whatever its status says.
-std::string S3Client::checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice) const {
+std::string S3Client::checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice) {
     const std::string etag = response.header("etag"), what = call.what(session_.place());
     if (etag.empty())
         throw S3Error(what + ": the answer has no ETag", "see whether s3.endpoint is that of S3, and the proxy",
@@ -314,6 +327,7 @@ std::string S3Client::checked_etag(const Call& call, const HttpResponse& respons
     const std::string sha256 = hex_of_base64(response.header("x-amz-checksum-sha256"));
     if (!sha256.empty() && sha256 != slice.sha256)
         throw S3Error(what + ": other bytes arrived than were sent", {}, S3Error::Kind::passing);
+    if (!sha256.empty()) session_.verifies = true;
     return etag;
 }
 

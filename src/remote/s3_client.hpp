@@ -52,8 +52,10 @@ public:
     void use_region(const std::string& region);
     AwsCredentials credentials() { return chain_.credentials(); }
 
-    std::atomic<bool> reached{false};         // it has answered: what fails now may be a single request
-    std::atomic<bool> checksums{true};        // it knows x-amz-checksum-sha256
+    std::atomic<bool> reached{false};  // it has answered: what fails now may be a single request
+    std::atomic<bool> checksums{true}; // it knows x-amz-checksum-sha256
+    // It has shown that it verifies that: as the checksum is signed, the body needs no second hash in the signature.
+    std::atomic<bool> verifies{false};
     std::atomic<std::int64_t> clock_ahead{0}; // milliseconds of its clock before ours
 
 private:
@@ -125,7 +127,7 @@ private:
     HttpResponse send(const Call& call, Retries& retries, std::uint64_t& told);
     bool mended(const Call& call, const HttpResponse& response, Retries& retries);
     bool worth_again(const S3Error& error, Retries& retries) const;
-    std::string checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice) const;
+    std::string checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice);
 
     S3Session& session_;
     std::function<bool()> cancelled_;

@@ -57,9 +57,7 @@ std::string hash_slice(int file, std::uint64_t offset, std::uint64_t bytes, Sha2
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) throw_errno("read what is to be sent", errno);
         if (got == 0) throw Error("the file became shorter while it was sent");
-        const std::string_view piece{chunk.data(), std::size_t(got)};
-        hash.update(piece);
-        whole.update(piece);
+        Sha256::update_both(hash, whole, {chunk.data(), std::size_t(got)});
         offset += std::uint64_t(got);
         bytes -= std::uint64_t(got);
     }

@@ -47,6 +47,19 @@ TEST_CASE("the processor's instructions give the same as the portable code") {
     }
 }
 
+TEST_CASE("two hashes of the same bytes are those of each alone") {
+    const std::string text(1000, 'x');
+    for (const std::size_t before : {0, 64, 128, 5}) {
+        for (const std::size_t length : {0, 1, 63, 64, 65, 640, 700}) {
+            Sha256 one, other;
+            one.update(std::string_view{text}.substr(0, before));
+            Sha256::update_both(one, other, std::string_view{text}.substr(0, length));
+            CHECK(one.hex() == sha256_hex(std::string_view{text}.substr(0, before + length)));
+            CHECK(other.hex() == sha256_hex(std::string_view{text}.substr(0, length)));
+        }
+    }
+}
+
 TEST_CASE("the authentication code agrees with the vectors of RFC 4231") {
     auto [key, text, code] = GENERATE(table<std::string, std::string, std::string>({
         {std::string(20, '\x0b'), "Hi There", "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"},
