@@ -5,9 +5,11 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
+import time
 
 from harness import PosterTest, main, poster_only, python
-from services import s3
+from services import need_root, s3, sshd
 
 TRAIN = """
 import os, pathlib, sys
@@ -445,6 +447,23 @@ class FromS3(CommonTests, Fetching):
         self.env |= self.server.env
         self.settings(f'[s3]\nbucket = "runs"\nprefix = "{self.tmp.name}"\nendpoint = "{self.server.endpoint}"\n')
 
+    def test_a_network_that_breaks_leaves_whole_files_and_the_next_fetch_brings_the_rest(self):
+        run = self.run_one()
+        for name in range(20):
+            (run / "files" / f"{name}.bin").write_bytes(os.urandom(50000))
+        self.sync(run)
+        before = self.lose_store()
+        with self.server.proxy() as proxy:
+            self.env["POSTER_S3_ENDPOINT"] = f"http://127.0.0.1:{proxy.port}"
+            for mode, bytes in (("refuse", 0), ("cut", 3000), ("cut", 30000), ("cut", 80000)):
+                proxy.set(mode, bytes, direction="down")
+                self.poster("fetch", "--all")
+                for fetched in self.run_dirs():
+                    self.assertEqual(content_of(fetched), before[run.name])
+            proxy.set("pass")
+            self.poster("fetch", "--all", check=0)
+        self.assertEqual(content_of(self.run_dir()), before[run.name])
+
     def test_a_flipped_bit_there_is_not_fetched(self):
         run = self.run_one()
         copy = self.there(run, "files/deep/model.pt")
@@ -455,6 +474,84 @@ class FromS3(CommonTests, Fetching):
         (run / "files" / "deep" / "model.pt").unlink()
         self.poster("fetch", run.name, check=1)
         self.assertEqual(os.listdir(run / "files" / "deep"), [])
+
+
+class OverSsh(Fetching):
+    callback = "scp"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.enterClassContext(sshd())
+
+    def use(self, to):
+        self.settings(f'[scp]\nto = "{to}"\nssh_config = "{self.server.ssh_config}"\n')
+
+
+@poster_only
+class FromAShellAccount(CommonTests, OverSsh):
+    def configure(self):
+        self.use(f"ptest:{self.place}")
+
+
+@poster_only
+class FromAnSftpAccount(CommonTests, OverSsh):
+    def configure(self):
+        need_root("an account in a chroot")
+        self.place = self.server.sftp_root / "data" / self.tmp.name
+        self.use(f"psftp:/data/{self.tmp.name}")
+
+
+@poster_only
+class KilledAtAnyMoment(Fetching):
+    """SIGKILL of poster, at moments spread over the time that the command takes."""
+
+    def killed(self, share, *arguments):
+        """Runs it, and kills it after that share of the time that it took when nobody did."""
+        process = self.start_poster(*arguments)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(self.duration * share)
+        process.kill()
+        process.wait()
+
+    def test_a_fetch_that_was_killed_leaves_whole_files_and_the_next_one_brings_the_rest(self):
+        for _ in range(3):
+            run = self.run_one()
+            for name in range(40):
+                (run / "files" / f"{name}.bin").write_bytes(os.urandom(20000))
+            self.sync(run)
+        before = self.lose_store()
+        began = time.monotonic()
+        self.poster("fetch", "--all", check=0)
+        self.duration = time.monotonic() - began
+        for moment in range(30):
+            shutil.rmtree(self.store)
+            self.killed(moment / 30, "fetch", "--all")
+            for run in self.run_dirs():  # in the store only when it is whole
+                self.assertEqual(content_of(run), before[run.name])
+            self.poster("fetch", "--all", check=0)
+            self.assertEqual({run.name: content_of(run) for run in self.run_dirs()}, before)
+            self.assertFalse([path for path in self.store.rglob(".fetch-*")])
+        self.assertEqual(self.queued(), [])
+
+    def test_a_gc_that_was_killed_has_deleted_only_what_can_be_fetched(self):
+        run = self.run_one()
+        for name in range(40):
+            (run / "files" / f"{name}.bin").write_bytes(os.urandom(20000))
+        self.sync(run)
+        before = content_of(run)
+        began = time.monotonic()
+        self.poster("gc", "--delivered", "--yes", check=0)
+        self.duration = time.monotonic() - began
+        for moment in range(30):
+            self.poster("fetch", run.name, check=0)
+            self.assertEqual(content_of(run), before)
+            self.killed(moment / 30, "gc", "--delivered", "--yes")
+            left = content_of(run)
+            self.assertEqual(left, {path: before[path] for path in left})
+            told = {file["path"]: file for file in self.poster_json("files", run.name, "--all")}
+            for path in before.keys() - left.keys():
+                self.assertEqual(told[path].get("at"), "local", path)
 
 
 if __name__ == "__main__":
