@@ -18,6 +18,8 @@
 
 namespace poster {
 
+struct GroupOutcome; // poster/group_outcome.hpp
+
 class Callback {
 public:
     virtual ~Callback() = default;
@@ -37,6 +39,9 @@ public:
     // Exactly once per attempt, of those that are not shorter than the class's kShortestRun. What a hook has for others
     // it leaves in the outbox: Run::queue.
     virtual void on_end(const Run&, const Outcome&, Deadline) {}
+    // In the launcher, when all runs of a multirun are over; `run` is the last of them in their order. A launcher that
+    // is killed never gets there.
+    virtual void on_group_end(const Run& /*run*/, const GroupOutcome&) {}
 
     // The remote half, in `poster sync` and its kind only; what these throw counts as Delivery::State::retry.
     // One message of the outbox. Of one run they are handed over one after the other, in the order of their queueing.
@@ -53,7 +58,7 @@ struct Activation {
 
 // Which hooks a callback has: the others are never called for it.
 struct Hooks {
-    bool prepare = false, start = false, events = false, tick = false, end = false;
+    bool prepare = false, start = false, events = false, tick = false, end = false, group_end = false;
     bool deliver = false, remote = false;
 };
 
@@ -96,6 +101,7 @@ CallbackEntry callback_entry(std::string name, std::string help, std::vector<Opt
     hooks.events = detail::is_overridden<decltype(&Type::on_event)> || detail::is_overridden<decltype(&Type::on_step)>;
     hooks.tick = detail::is_overridden<decltype(&Type::on_tick)>;
     hooks.end = detail::is_overridden<decltype(&Type::on_end)>;
+    hooks.group_end = detail::is_overridden<decltype(&Type::on_group_end)>;
     hooks.deliver = detail::is_overridden<decltype(&Type::deliver)>;
     hooks.remote = detail::is_overridden<decltype(&Type::remote)>;
     bool adds_events = false;

@@ -24,15 +24,16 @@ struct Delivery {
     std::string error;                       // what failed and why, in a line; no secret
     std::string help;                        // what the user can do about it; empty: nothing is known
     std::optional<Milliseconds> retry_after; // as the remote asks for it
+    bool perhaps = false;                    // of retry: it may have arrived all the same
 
     static Delivery arrived(std::string receipt_of_it = {}) {
-        return {State::delivered, std::move(receipt_of_it), {}, {}, {}};
+        return {State::delivered, std::move(receipt_of_it), {}, {}, {}, false};
     }
     static Delivery passing(std::string why, std::optional<Milliseconds> wait = {}) {
-        return {State::retry, {}, std::move(why), {}, wait};
+        return {State::retry, {}, std::move(why), {}, wait, false};
     }
     static Delivery permanent(std::string why, std::string what_to_do) {
-        return {State::failed, {}, std::move(why), std::move(what_to_do), {}};
+        return {State::failed, {}, std::move(why), std::move(what_to_do), {}, false};
     }
 };
 

@@ -146,6 +146,10 @@ struct LogArguments {
     std::vector<std::string> words;
     std::optional<std::string> step, epoch, level, caption, name;
 };
+struct NotifyArguments {
+    std::string callback; // empty: all that are on
+    bool json = false;
+};
 struct ClientArguments {
     std::optional<std::string> write;
 };
@@ -182,6 +186,7 @@ int list_files(const FilesArguments& arguments);
 int export_runs(const ExportArguments& arguments);
 int scan_log(const ScanArguments& arguments);
 int log_event(const LogArguments& arguments);
+int notify(const NotifyArguments& arguments);
 int write_client(const ClientArguments& arguments);
 int stop_runs(const StopArguments& arguments);
 int show_callbacks(const PlainArguments& arguments);

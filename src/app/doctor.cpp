@@ -13,6 +13,7 @@
 #include <nvml.hpp>
 #include <process.hpp>
 #include <registry.hpp>
+#include <secret_setting.hpp>
 #include <subprocess.hpp>
 #include <text.hpp>
 
@@ -141,6 +142,7 @@ private:
             add({fmt::format("callback {}", entry->name), Verdict::good,
                  fmt::format("{}: {}", activation.on ? "on" : "off", activation.reason)});
         }
+        for (const auto& warning : plain_secrets(workspace_.settings)) add({"secret", Verdict::warning, warning});
     }
 
     const Workspace& workspace_;

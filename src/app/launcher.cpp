@@ -23,6 +23,7 @@
 #include <records.hpp>
 #include <text.hpp>
 
+#include "group_end.hpp"
 #include "labelled_output.hpp"
 #include "launch.hpp"
 #include "queue.hpp"
@@ -113,6 +114,7 @@ public:
             output_->flush(kLastWordsTimeout);
             output_.reset();
         }
+        tell_group_end();
         queue_->remove();
         if (tasks_.size() > 1 && !options_.quiet) print_table();
         return result();
@@ -389,6 +391,16 @@ private:
             poster::say(line);
     }
 
+    void tell_group_end() const {
+        if (group().empty()) return;
+        GroupOutcome outcome;
+        outcome.started_at = started_at_;
+        outcome.duration = wall_now() - started_at_;
+        for (const auto& task : tasks_)
+            outcome.runs.push_back({task.plan.id, task.plan.spec.name, task.status, task.reason});
+        run_group_end_hooks(workspace_, tasks_.back().plan, outcome);
+    }
+
     // ---- what is shown
 
     const std::string& group() const { return tasks_.front().plan.spec.group; }
@@ -452,6 +464,7 @@ private:
 
     const Workspace& workspace_;
     const LaunchOptions& options_;
+    WallTime started_at_ = wall_now();
     std::vector<int> callers_descriptors_;
     sigset_t callers_mask_{};
     Fd signals_;

@@ -22,7 +22,7 @@
 #include <records.hpp>
 
 #include "commands.hpp"
-#include "folding.hpp"
+#include <folding.hpp>
 #include "reading.hpp"
 #include "recover.hpp"
 #include "table.hpp"

@@ -15,6 +15,7 @@
 #include <process.hpp>
 #include <registry.hpp>
 #include <run_id.hpp>
+#include <secret_setting.hpp>
 #include <subprocess.hpp>
 #include <text.hpp>
 
@@ -151,6 +152,8 @@ int dry_run(std::vector<AttemptPlan> plans, const Settings& settings, const fs::
 
 int run_command(const RunArguments& arguments) {
     Workspace workspace = open_workspace(arguments.store);
+    if (!arguments.quiet)
+        for (const auto& warning : plain_secrets(workspace.settings)) say("warning: " + warning);
     if (arguments.no_capture) workspace.settings.set("capture.python", "false", "--no-capture");
     RunSpec spec = make_spec(arguments, workspace);
     auto commands = commands_of(arguments, spec.cwd.empty() ? workspace.cwd : spec.cwd);

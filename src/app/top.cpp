@@ -26,7 +26,7 @@
 #include <text.hpp>
 
 #include "commands.hpp"
-#include "folding.hpp"
+#include <folding.hpp>
 #include "reading.hpp"
 #include "recover.hpp"
 #include "top_view.hpp"

@@ -80,6 +80,12 @@ void check_patterns(const Settings& settings) {
     }
 }
 
+// The same of what messengers are to tell.
+void check_messengers(const Settings& settings) {
+    for (const auto* entry : registry())
+        if (entry->hooks.deliver) activation_of(*entry, settings);
+}
+
 } // namespace
 
 Workspace open_workspace(const std::optional<std::string>& store_flag) {
@@ -88,6 +94,7 @@ Workspace open_workspace(const std::optional<std::string>& store_flag) {
     const fs::path project = project_file(cwd);
     Settings settings = load_settings({project, user_file(), true}, all_options());
     check_patterns(settings);
+    check_messengers(settings);
     if (store_flag) settings.set("store", *store_flag, "--store");
     const fs::path dir = tidy(store_of(settings, cwd, project));
     settings.set("store", dir.native(),

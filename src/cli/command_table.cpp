@@ -290,6 +290,16 @@ constexpr std::array kLogExamples{
     ExampleText{"poster log file model.pt", "a file or a folder"},
 };
 
+constexpr std::array kNotifyOptions{
+    OptionText{"--callback", "NAME", "through this one: telegram or email (default: all that are on)"},
+    kJson,
+    kHelp,
+};
+constexpr std::array kNotifyExamples{
+    ExampleText{"poster notify test", "does it arrive?"},
+    ExampleText{"poster notify test --callback telegram", "through one of them"},
+};
+
 constexpr std::array kClientOptions{
     OptionText{"--write", "DIR", "write poster.py into this folder"},
     kHelp,
@@ -430,6 +440,11 @@ constexpr std::array kCommands{
                 "For shell scripts and programs in any language: appends to the events of the run that this process "
                 "belongs to. Outside a run it does nothing.",
                 kLogOptions, kLogExamples},
+    CommandText{
+        "notify", "test [OPTION]…", "Send a test message",
+        "Sends a message through each messenger that is configured, now, and says what became of it. Exits with "
+        "1 where one did not arrive.",
+        kNotifyOptions, kNotifyExamples},
     CommandText{"client", "[OPTION]…", "Print or write the Python client",
                 "Prints poster.py, the client that `import poster` finds in a run, or writes it into a folder so that "
                 "the script works without poster as well.",

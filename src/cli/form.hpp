@@ -74,6 +74,7 @@ Command parse_files(const Words& words);
 Command parse_export(const Words& words);
 Command parse_scan(const Words& words);
 Command parse_log(const Words& words);
+Command parse_notify(const Words& words);
 Command parse_client(const Words& words);
 
 } // namespace poster

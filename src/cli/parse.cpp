@@ -303,6 +303,7 @@ constexpr Parser kParsers[] = {
     {"export", parse_export},
     {"scan", parse_scan},
     {"log", parse_log},
+    {"notify", parse_notify},
     {"client", parse_client},
     {"stop", parse_stop},
     {"sync", parse_sync},
@@ -355,6 +356,7 @@ struct Execute {
     int operator()(const ExportArguments& arguments) const { return export_runs(arguments); }
     int operator()(const ScanArguments& arguments) const { return scan_log(arguments); }
     int operator()(const LogArguments& arguments) const { return log_event(arguments); }
+    int operator()(const NotifyArguments& arguments) const { return notify(arguments); }
     int operator()(const ClientArguments& arguments) const { return write_client(arguments); }
     int operator()(const StopArguments& arguments) const { return stop_runs(arguments); }
     int operator()(const SyncArguments& arguments) const { return sync_runs(arguments); }

@@ -20,8 +20,8 @@ struct TextCommand {
 using Command = std::variant<RunArguments, RerunArguments, ContinueArguments, DiffArguments, TagArguments,
                              NoteArguments, RemoveArguments, CollectArguments, WaitArguments, TopArguments,
                              ListArguments, ShowArguments, LogsArguments, MetricsArguments, PlotArguments,
-                             FilesArguments, ExportArguments, ScanArguments, LogArguments, ClientArguments,
-                             StopArguments, SyncArguments, FetchArguments, PlainCommand, TextCommand>;
+                             FilesArguments, ExportArguments, ScanArguments, LogArguments, NotifyArguments,
+                             ClientArguments, StopArguments, SyncArguments, FetchArguments, PlainCommand, TextCommand>;
 
 // `words` without the program's name. Throws UsageError; touches nothing.
 Command parse(const std::vector<std::string>& words);

@@ -147,6 +147,19 @@ Command parse_log(const Words& words) {
     return arguments;
 }
 
+Command parse_notify(const Words& words) {
+    NotifyArguments arguments;
+    Form form("notify");
+    form.text("--callback", arguments.callback);
+    form.flag("--json", arguments.json);
+    Words rest = form.read(words);
+    if (form.wants_help()) return form.help();
+    if (rest.size() != 1 || rest.front() != "test")
+        throw UsageError("`poster notify test` is all that it does",
+                         "from within a run, `poster log notify TEXT` sends a message");
+    return arguments;
+}
+
 Command parse_client(const Words& words) {
     ClientArguments arguments;
     Form form("client");

@@ -257,8 +257,9 @@ private:
         }
     }
 
-    static int on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, curl_off_t up) {
+    static int on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t all, curl_off_t up) {
         auto& transfer = *static_cast<Transfer*>(self);
+        transfer.all_sent_ = all > 0 && up >= all;
         return int(transfer.guarded([&] { return transfer.abort_now(down, up) ? 1 : 0; }, 1));
     }
     bool abort_now(curl_off_t down, curl_off_t up) {
@@ -360,6 +361,7 @@ private:
     char detail_[CURL_ERROR_SIZE] = {};
     std::uint64_t at_ = 0, told_ = 0;
     curl_off_t down_ = 0, up_ = 0;
+    bool all_sent_ = false; // the body
     Clock::time_point moved_at_;
     Aborted aborted_ = Aborted::no;
     bool more_follows_ = false;
@@ -384,10 +386,10 @@ std::string help_for(CURLcode code) {
 
 void Transfer::explain(CURLcode code) const {
     const std::string host = host_of(url_);
-    if (aborted_ == Aborted::cancelled) throw TransferError("cancelled", {}, true);
+    if (aborted_ == Aborted::cancelled) throw TransferError("cancelled", {}, true, all_sent_);
     if (aborted_ == Aborted::stalled)
         throw TransferError(host + ": no byte for " + std::to_string(options_.stall_timeout.count() / 1000) + " s", {},
-                            true);
+                            true, all_sent_);
     if (aborted_ == Aborted::too_long) throw TransferError(host + ": the answer is too long", {}, false);
     std::string why = detail_without_url(detail_, url_);
     if (why.empty()) why = curl().easy_strerror(code);
@@ -400,7 +402,7 @@ void Transfer::explain(CURLcode code) const {
         help.clear();
     }
     const bool passing = help.empty();
-    throw TransferError(host + ": " + why, std::move(help), passing);
+    throw TransferError(host + ": " + why, std::move(help), passing, all_sent_);
 }
 
 Handle new_handle() {

@@ -20,12 +20,13 @@ namespace poster {
 // The text holds no URL beyond host and port: a token may be part of it.
 class TransferError : public Error {
 public:
-    TransferError(const std::string& what, std::string help, bool passing)
-        : Error(what, std::move(help)), passing_(passing) {}
-    bool passing() const { return passing_; } // false: the certificate, the name of the protocol …
+    TransferError(const std::string& what, std::string help, bool passing, bool perhaps_taken = false)
+        : Error(what, std::move(help)), passing_(passing), perhaps_taken_(perhaps_taken) {}
+    bool passing() const { return passing_; }             // false: the certificate, the name of the protocol …
+    bool perhaps_taken() const { return perhaps_taken_; } // all was sent; the answer did not come
 
 private:
-    bool passing_;
+    bool passing_, perhaps_taken_;
 };
 
 struct TransferOptions {

@@ -131,6 +131,7 @@ json record_of(const Delivery& delivery, int tries, WallTime next_try) {
     if (!delivery.receipt.empty()) record["receipt"] = delivery.receipt;
     if (!delivery.error.empty()) record["error"] = delivery.error;
     if (!delivery.help.empty()) record["help"] = delivery.help;
+    if (delivery.perhaps) record["perhaps"] = true;
     return record;
 }
 
@@ -170,6 +171,7 @@ OutboxView Outbox::view(const std::string& callback) const {
     OutboxView view;
     std::map<std::string, DeliveryState> states;
     std::map<std::string, int> begins;
+    std::set<std::string> perhaps_sent;
     std::map<std::pair<std::string, std::string>, WallTime> newest; // of a copy
     for (const auto& file : files_in(dir_, callback + '.')) {
         each_line(file, [&](const json& record) {
@@ -185,6 +187,7 @@ OutboxView Outbox::view(const std::string& callback) const {
             } else {
                 const std::string key = text_of(record, "key");
                 if (text_of(record, "state") == "begun") ++begins[key];
+                if (member(record, "perhaps") == true) perhaps_sent.insert(key);
                 advance(states[key], record, true);
             }
         });
@@ -201,7 +204,7 @@ OutboxView Outbox::view(const std::string& callback) const {
             if (!seen.insert(entry.key).second) return;
             DeliveryState state = states[entry.key];
             entry.tries = begins[entry.key];
-            entry.perhaps_sent = state.stage == DeliveryState::Stage::begun;
+            entry.perhaps_sent = state.stage == DeliveryState::Stage::begun || perhaps_sent.contains(entry.key);
             view.messages.push_back({std::move(entry), std::move(state)});
         });
     }

@@ -13,6 +13,7 @@
 #include "error.hpp"
 #include "files.hpp"
 #include "load_settings.hpp"
+#include "path_setting.hpp"
 #include "subprocess.hpp"
 
 namespace poster {
@@ -46,17 +47,8 @@ std::string home() {
     return folder != nullptr ? folder : "";
 }
 
-// As a settings file names it: from the folder of that file on, ~ for the home.
-fs::path path_of(const Settings::Value& value) {
-    fs::path path = value.text;
-    if (value.text == "~" || value.text.starts_with("~/"))
-        path = fs::path(home()) / value.text.substr(1 + (value.text.size() > 1));
-    if (path.is_absolute() || is_from_environment(value)) return path;
-    return fs::path(value.source).parent_path() / path;
-}
-
-std::string from_file(const std::string& key, const Settings::Value& value) {
-    const fs::path path = path_of(value);
+std::string from_file(const Settings& settings, const std::string& key, const Settings::Value& value) {
+    const fs::path path = path_setting(settings, key + kFile);
     const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file)
         throw Error(fmt::format("{} cannot be read: {}", path.native(), std::strerror(errno)),
@@ -106,7 +98,7 @@ bool has_secret(const Settings& settings, const std::string& key) {
 std::string secret_of(const Settings& settings, const std::string& key) {
     const Settings::Value* plain = value_of(settings, key);
     if (plain && is_from_environment(*plain)) return without_line_end(plain->text);
-    if (const auto* file = value_of(settings, key + kFile)) return from_file(key, *file);
+    if (const auto* file = value_of(settings, key + kFile)) return from_file(settings, key, *file);
     if (const auto* command = value_of(settings, key + kCommand)) return from_command(key, *command);
     return plain ? without_line_end(plain->text) : std::string();
 }

@@ -4,7 +4,8 @@
 #   tests/services/smtp-up.sh STATE [PORT]     then `. STATE/env`
 #
 # It takes mail after AUTH (PLAIN, LOGIN) and offers that after TLS only. Each mail is a file in STATE/Maildir/new.
-# reject@ is refused with 550, defer@ with 451, slow@ answers after 20 s, more than 5 MiB are refused with 552.
+# reject@ is refused with 550, overquota@ with 552, defer@ with 451, full@ with 452 (until STATE/space is there), slow@
+# answers after 20 s, more than 5 MiB are refused with 552.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 state=$(make_state "${1:?usage: smtp-up.sh STATE [PORT]}") port=${2:-26925}
@@ -36,6 +37,11 @@ rcpt:
         message = mailbox unavailable (test)
   defer local_parts = defer
         message = try again later (test)
+  deny  local_parts = overquota
+        message = 552 5.2.2 mailbox full (test)
+  defer local_parts = full
+        !condition = \${if exists{$state/space}}
+        message = 452 4.3.1 insufficient system storage (test)
   warn  local_parts = slow
         delay = 20s
   accept authenticated = *
