@@ -10,6 +10,7 @@
 #include <clock.hpp>
 #include <error.hpp>
 #include <files.hpp>
+#include <lease.hpp>
 #include <text.hpp>
 
 #include "commands.hpp"
@@ -57,6 +58,12 @@ public:
         for (const auto& run : entries("runs")) {
             std::error_code failure;
             if (!fs::exists(run / "run.json", failure) && !failure && age_of(run) >= kBeingMade)
+                remove(run, size_below(run), unborn_);
+        }
+        // Nor did its fetch come to an end, which the same `poster fetch` would take up.
+        for (const auto& run : entries("fetching")) {
+            const std::string id = run.filename().native();
+            if (id != "lease" && age_of(run) >= kBeingMade && !Lease::is_held(store_.dir() / "fetching" / "lease", id))
                 remove(run, size_below(run), unborn_);
         }
     }

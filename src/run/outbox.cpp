@@ -142,7 +142,7 @@ Copy copy_of(const json& record) {
 
 } // namespace
 
-Outbox::Outbox(fs::path run_dir) : dir_(std::move(run_dir) / "outbox") {}
+Outbox::Outbox(const fs::path& run_dir) : dir_(run_dir / "outbox") {}
 
 bool Outbox::exists() const {
     return ::access(dir_.c_str(), F_OK) == 0;

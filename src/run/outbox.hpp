@@ -62,7 +62,7 @@ public:
     // The kind of the entry that asks for copies of the run directory.
     static constexpr const char* kCopies = "copies";
 
-    explicit Outbox(std::filesystem::path run_dir);
+    explicit Outbox(const std::filesystem::path& run_dir);
 
     const std::filesystem::path& dir() const { return dir_; }
     bool exists() const;
