@@ -73,7 +73,9 @@ Milliseconds BackgroundSync::patience(const Outcome& outcome) const {
 }
 
 bool BackgroundSync::start_last() {
-    if (!wanted() || ::access(workspace_.store.pending_file(run_).c_str(), F_OK) != 0) return false;
+    if (!Outbox(workspace_.store.run_dir(run_)).exists()) return false;
+    workspace_.store.mark_pending(run_); // the last records have been written since anybody looked
+    if (!wanted()) return false;
     over();
     pid_ = -1; // one that is under way may have looked through the run already: another comes after it
     return start();
@@ -90,6 +92,22 @@ void BackgroundSync::wait(const Outcome& outcome) const {
 void queue_delivery(const Store& store, const std::string& run, const OutboxEntry& entry) {
     Outbox(store.run_dir(run)).queue(entry);
     store.mark_pending(run);
+}
+
+UndeliveredRuns::UndeliveredRuns(const Store& store) {
+    for (const auto& id : store.pending_runs()) {
+        const json note = read_json(store.pending_file(id)).value_or(json::object());
+        const auto messages = count_at(note, "messages"), files = count_at(note, "files");
+        std::string words;
+        if (messages > 0) words = fmt::format("{} message{}", messages, messages == 1 ? "" : "s");
+        if (files > 0) words += fmt::format("{}{} file{}", words.empty() ? "" : ", ", files, files == 1 ? "" : "s");
+        words_[id] = words.empty() ? "soon" : words;
+    }
+}
+
+std::string UndeliveredRuns::words_of(const std::string& run) const {
+    const auto found = words_.find(run);
+    return found == words_.end() ? "" : found->second;
 }
 
 void tell_undelivered(const Store& store) {

@@ -60,7 +60,11 @@ public:
         workspace_.store.announce_values(run_.id, run_.attempt);
         if (all_hooks_ended && recorded_) workspace_.store.unmark_active(run_.id);
         release_claim(run_.attempt_dir(), claim_);
-        if (sync_.start_last()) sync_.wait(outcome);
+        try {
+            if (sync_.start_last()) sync_.wait(outcome);
+        } catch (const Error&) {
+            return; // a full disk: `poster sync RUN` delivers it
+        }
     }
 
 private:
@@ -116,6 +120,7 @@ int host_main(const Workspace& workspace, const Settings& settings, const Attemp
 
 void announce_start(const Announcements& words, const Run& run, const Settings& settings) {
     if (words.quiet) return;
+    tell_undelivered(Store{run.store});
     std::string label = run.spec.name.empty() ? run.id : fmt::format("{} ({})", run.id, run.spec.name);
     say(fmt::format("run {}{}{}", words.label, label, run.attempt > 1 ? fmt::format(", attempt {}", run.attempt) : ""));
     if (!words.verbose) return;

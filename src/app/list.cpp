@@ -14,6 +14,7 @@
 #include <text.hpp>
 #include <when.hpp>
 
+#include "background_sync.hpp"
 #include "commands.hpp"
 #include "reading.hpp"
 #include "stores.hpp"
@@ -108,7 +109,8 @@ std::optional<double> duration_of(const RunRow& row, WallTime now) {
 }
 
 // `columns`: what RunRow::values are; those that every row has are not said twice.
-void append_json(const RunRow& row, const std::vector<std::string>& columns, WallTime now, std::string& out) {
+void append_json(const RunRow& row, const std::vector<std::string>& columns, const UndeliveredRuns& undelivered,
+                 WallTime now, std::string& out) {
     JsonLine line(out);
     line.text("id", row.id);
     line.text("name", row.name);
@@ -129,16 +131,18 @@ void append_json(const RunRow& row, const std::vector<std::string>& columns, Wal
     line.text("note", row.note);
     line.text_or_null("group", row.group);
     line.text_or_null("parent", row.parent);
+    line.text_or_null("undelivered", undelivered.words_of(row.id));
     for (std::size_t i = 0; i < row.values.size(); ++i)
         if (is_value_name(columns[i])) line.value(columns[i], row.values[i]);
     line.end();
 }
 
-void print_json_rows(const std::vector<RunRow>& rows, const std::vector<std::string>& columns, WallTime now) {
+void print_json_rows(const std::vector<RunRow>& rows, const std::vector<std::string>& columns,
+                     const UndeliveredRuns& undelivered, WallTime now) {
     std::string out = "[";
     for (const auto& row : rows) {
         out += &row == &rows.front() ? "\n" : ",\n";
-        append_json(row, columns, now, out);
+        append_json(row, columns, undelivered, now, out);
         if (out.size() < kFlushAt) continue;
         print_out(out);
         out.clear();
@@ -231,9 +235,10 @@ std::string render_rows(const std::vector<RunRow>& rows, const Store& store, Wal
     if (!view.usual) return render_columns(rows, view.columns, now);
     std::vector<Table::Column> titles{{"STATUS"}, {"ID"}, {"NAME", 6}, {"COMMAND", 10}, {"STARTED"}, {"DURATION"}};
     for (const auto& column : view.columns) titles.push_back({title_of(column)});
-    titles.insert(titles.end(), {{"OUTCOME", 8}, {"STORE", 10}});
+    titles.insert(titles.end(), {{"UNDELIVERED", 8}, {"OUTCOME", 8}, {"STORE", 10}});
     Table table(titles);
     std::string this_host = host_name();
+    const UndeliveredRuns undelivered(store);
     for (const auto& row : rows) {
         std::vector<Table::Cell> cells{{std::string(to_string(row.status)), colour_of(row.status)},
                                        {row.id},
@@ -242,6 +247,7 @@ std::string render_rows(const std::vector<RunRow>& rows, const Store& store, Wal
                                        {ago(row.started_at, now)},
                                        {duration_text(row, now)}};
         for (std::size_t i = 0; i < view.columns.size(); ++i) cells.push_back(cell_of(row, view.columns[i], i, now));
+        cells.push_back({printable(undelivered.words_of(row.id)), Colour::yellow});
         cells.push_back(outcome_cell(row, store, this_host));
         cells.push_back(
             {view.dirs ? printable(fs::path(row.dir).parent_path().parent_path().string()) : "", Colour::dim});
@@ -277,7 +283,7 @@ int list_all_stores(const ListArguments& arguments, RunFilter filter, View view)
     view.dirs = true;
     auto rows = rows_of_all_stores(filter);
     if (arguments.json)
-        print_json_rows(rows, filter.columns, wall_now());
+        print_json_rows(rows, filter.columns, UndeliveredRuns(workspace.store), wall_now());
     else
         print_out(render_rows(rows, workspace.store, wall_now(), view));
     return 0;
@@ -343,7 +349,7 @@ int list_runs(const ListArguments& arguments) {
     warn_of_unknown(*reading.index, filter);
     const WallTime now = wall_now();
     if (arguments.json) {
-        print_json_rows(rows, filter.columns, now);
+        print_json_rows(rows, filter.columns, UndeliveredRuns(reading.workspace.store), now);
         return 0;
     }
     print_out(render_rows(rows, reading.workspace.store, now, view));

@@ -119,7 +119,9 @@ public:
                 sleep_until(Clock::now() + kHeldEvery);
                 continue;
             }
-            if (!wait_for_next_round(result, round)) return 1;
+            if (wait_for_next_round(result, round)) continue;
+            if (!arguments_.background) tell_what_is_off();
+            return 1;
         }
     }
 
@@ -132,6 +134,14 @@ private:
         for (const auto& id : job_.runs)
             if (settle_pending(workspace_.store, id, workspace_.settings)) left = true;
         return left;
+    }
+
+    void tell_what_is_off() const {
+        for (const auto& id : job_.runs)
+            for (const auto& pending : pending_of(workspace_.store, id, workspace_.settings))
+                if (!pending.on && !pending.empty())
+                    say(fmt::format("{}: {} messages wait for {}, which is off: {}", id, pending.messages.size(),
+                                    pending.callback, pending.off_reason));
     }
 
     // False: nothing will go by itself, or not soon.
@@ -203,8 +213,9 @@ int sync_runs(const SyncArguments& arguments) {
         recover_abandoned_runs(workspace);
         if (!runs.empty()) {
             runs.clear();
-            for (const auto& row : find_runs(read_existing_store(arguments.store), arguments.runs))
-                runs.push_back(row.id);
+            Reading reading{workspace, std::make_unique<Index>(workspace.store)};
+            reading.index->refresh();
+            for (const auto& row : find_runs(reading, arguments.runs)) runs.push_back(row.id);
             for (const auto& id : runs) want_copies(workspace, id);
         }
     }

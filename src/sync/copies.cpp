@@ -20,6 +20,7 @@
 #include <lease.hpp>
 #include <records.hpp>
 #include <sha256.hpp>
+#include <text.hpp>
 
 #include "backoff.hpp"
 #include "pending.hpp"
@@ -78,7 +79,9 @@ public:
         if (store_.is_active(id_)) leave_out_what_is_written(files);
         if (!files.empty() && waits(before)) return result_;
         if (!files.empty()) send(files);
-        if (trouble_.error.empty() && !cancelled() && before.receipt != manifest_digest()) put_manifest();
+        if ((trouble_.error.empty() || names_refused_ == result_.failed + result_.passing) && !cancelled() &&
+            before.receipt != manifest_digest())
+            put_manifest();
         settle(before, !files.empty() || before.stage != Stage::delivered);
         return result_;
     }
@@ -144,6 +147,10 @@ private:
     void send(std::vector<LocalFile>& files) {
         const auto hashes = hash_all(files);
         for (std::size_t i = 0; i < files.size(); ++i) {
+            if (valid_utf8(files[i].path) != files[i].path) {
+                refuse_name(files[i]);
+                continue;
+            }
             if (!hashes[i]) continue; // gone, cut or taken back meanwhile: the next round sees what it is by then
             const auto known = known_.find(files[i].path);
             if (known != known_.end() && known->second.sha256 == *hashes[i] && known->second.bytes == files[i].bytes) {
@@ -159,6 +166,17 @@ private:
         for (const auto& file : local_) bytes += file.bytes;
         observer_.copies_begin(id_, callback_, destination_, local_.size(), bytes);
         if (!sending_.empty() && !cancelled()) put();
+    }
+
+    // It could not be written down, nor named in a manifest.
+    void refuse_name(const LocalFile& file) {
+        const std::string shown = valid_utf8(file.path);
+        const auto refusal = Delivery::permanent("the name of " + shown + " is not UTF-8",
+                                                 "rename it, or leave it out with [upload] exclude");
+        ++result_.failed;
+        ++names_refused_;
+        trouble_ = refusal;
+        observer_.file_done(id_, callback_, shown, file.bytes, refusal);
     }
 
     void put() {
@@ -234,6 +252,7 @@ private:
     std::vector<RemoteFile> sending_;
     std::vector<LocalFile> local_; // the same files
     bool sending_manifest_ = false;
+    std::size_t names_refused_ = 0;
     std::mutex mutex_; // of what follows
     std::map<std::string, Copy> known_;
     SyncResult result_;

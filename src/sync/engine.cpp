@@ -127,7 +127,7 @@ bool settle_pending(const Store& store, const std::string& id, const Settings& s
     note["told"] = true; // what has been said already is not said again
     if (note != before) note.erase("told");
     store.note_pending(id, note);
-    return true;
+    return messages + files > 0;
 }
 
 } // namespace poster

@@ -57,8 +57,8 @@ void add(SyncResult& sum, const SyncResult& more);
 // again. Throws Error only where the store itself cannot be read.
 SyncResult sync_once(const Store& store, const Settings& settings, const SyncJob& job, SyncObserver& observer);
 
-// Whether anything of this run still waits; takes it from the list of pending runs where nothing does, and writes down
-// there what hinders it where something does.
+// Whether anything of this run still waits. Takes it from the list of pending runs where nothing does and the run has
+// ended, and writes down there what hinders it where something does.
 bool settle_pending(const Store& store, const std::string& id, const Settings& settings);
 
 } // namespace poster

@@ -117,11 +117,12 @@ private:
     std::unique_ptr<Callback> callback_;
 };
 
-[[noreturn]] void be_courier(Round& round) {
+[[noreturn]] void be_courier(const Store& store, const Settings& settings, const CallbackEntry& entry,
+                             const SyncJob& job, int tell) {
     ::setsid();
     ::signal(SIGPIPE, SIG_IGN);
     try {
-        round.work();
+        Round(store, settings, entry, job, tell).work();
     } catch (const std::exception&) {
         ::_exit(1); // a full disk: what was not noted is tried again
     }
@@ -161,8 +162,7 @@ Courier::Courier(const Store& store, const Settings& settings, const CallbackEnt
     const Fd tell{ends[1]};
     pid_ = check_syscall("fork", ::fork());
     if (pid_ != 0) return;
-    Round round(store, settings, entry, job, tell.get());
-    be_courier(round);
+    be_courier(store, settings, entry, job, tell.get());
 }
 
 bool Courier::follow(SyncObserver& observer, SyncResult& result) {

@@ -1,0 +1,272 @@
+"""The outbox and its second step: copies to a folder, messages to a mailbox, whatever is killed on the way."""
+
+import contextlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import harness
+from harness import POSTER_TEST, PosterTest, poster_only, wait_until
+
+
+def tree(root):
+    """Every file below with its content."""
+    root = pathlib.Path(root)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+class SyncTest(PosterTest):
+    def setUp(self):
+        super().setUp()
+        self.nas = pathlib.Path(self.tmp) / "nas"
+        self.nas.mkdir()
+        self.mailbox = pathlib.Path(self.tmp) / "mailbox"
+        self.settings = {
+            "POSTER_LOCAL_PATH": str(self.nas),
+            "POSTER_MAILBOX_PATH": str(self.mailbox),
+        }
+
+    def environment(self, **more):
+        return {**self.env, **self.settings, **more}
+
+    def make_run(self, code="true", **more):
+        done = self.poster("run", "-q", "--grace", "1s", "sh", "-c", code, program=POSTER_TEST, env=self.environment(**more), check=0, text=True)
+        return done, max(path.name for path in (pathlib.Path(self.store) / "runs").iterdir())
+
+    def sync(self, *arguments, **more):
+        return self.poster("sync", *arguments, program=POSTER_TEST, env=self.environment(**more), timeout=120, text=True)
+
+    def start_sync(self, *arguments, **more):
+        command = [POSTER_TEST, "sync", *arguments, "--store", str(self.store)]
+        process = subprocess.Popen(
+            command, env=self.environment(**more), cwd=self.cwd, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT
+        )
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait)
+        return process
+
+    def pending(self):
+        with contextlib.suppress(FileNotFoundError):
+            return sorted(os.listdir(pathlib.Path(self.store) / "pending"))
+        return []
+
+    def letters(self):
+        return [line.split()[1] for line in harness.read_lines(self.mailbox)]
+
+    def assert_copied(self, run):
+        local = tree(pathlib.Path(self.store) / "runs" / run)
+        remote = tree(self.nas / "runs" / run)
+        manifest = json.loads(remote.pop("manifest.json"))
+        copied = {
+            path: content
+            for path, content in local.items()
+            if not path.startswith("outbox/") and pathlib.Path(path).name not in ("lock", "heartbeat")
+        }
+        self.assertEqual(copied, remote)
+        self.assertEqual(sorted(copied), sorted(file["path"] for file in manifest["files"]))
+
+
+@poster_only
+class Delivered(SyncTest):
+    def test_a_run_delivers_by_itself_what_it_left(self):
+        _, run = self.make_run("echo hello; echo data > $POSTER_FILES_DIR/a.txt")
+        wait_until(lambda: not self.pending(), what="the delivery in the background")
+        self.assert_copied(run)
+        self.assertEqual(self.letters(), ["start", "end"])
+        self.assertIn("all delivered", self.poster("show", run, program=POSTER_TEST, env=self.environment(), text=True).stdout)
+
+    def test_nothing_is_delivered_twice(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        self.assertEqual(self.sync().returncode, 0)
+        before = {path: path.stat().st_ino for path in self.nas.rglob("*")}
+        again = self.sync()
+        self.assertIn("nothing was waiting", again.stderr)
+        self.assertEqual(self.sync(run).returncode, 0)
+        self.assertEqual(before, {path: path.stat().st_ino for path in self.nas.rglob("*")})
+        self.assertEqual(self.letters(), ["start", "end"])
+
+    def test_what_is_changed_afterwards_is_copied_again_alone(self):
+        _, run = self.make_run("echo data > $POSTER_FILES_DIR/a.txt", POSTER_SYNC_MODE="manual")
+        self.sync()
+        kept = (self.nas / "runs" / run / "files" / "a.txt").stat().st_ino
+        self.poster("tag", run, "good", env=self.environment(), text=True)
+        self.assertEqual(self.pending(), [run])
+        self.assertEqual(self.sync().returncode, 0)
+        self.assert_copied(run)
+        self.assertEqual(kept, (self.nas / "runs" / run / "files" / "a.txt").stat().st_ino)
+
+    def test_a_run_that_goes_on_is_copied_meanwhile(self):
+        process = self.start(
+            "sh", "-c", "echo early > $POSTER_FILES_DIR/early; echo step; read line", program=POSTER_TEST,
+            env=self.environment(POSTER_SYNC_INTERVAL="1s"), stdin=subprocess.PIPE,
+        )
+        wait_until(lambda: list(self.nas.glob("runs/*/files/early")), what="a copy while the run goes on")
+        self.assertIn("start", self.letters())
+        self.assertNotIn("end", self.letters())
+        process.stdin.close()
+        process.wait()
+        wait_until(lambda: not self.pending(), what="the last delivery")
+        self.assert_copied(os.listdir(self.nas / "runs")[0])
+
+    def test_a_run_from_before_its_remotes_is_copied_when_it_is_named(self):
+        self.poster("run", "-q", "true", check=0)
+        self.assertEqual(self.pending(), [])
+        self.assertEqual(self.sync("last").returncode, 0)
+        self.assert_copied(os.listdir(self.nas / "runs")[0])
+
+    def test_manual_mode_starts_nothing(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        waiting = self.sync("--dry-run").stdout
+        self.assertIn(f"{run} mailbox: end", waiting)
+        self.assertIn(f"{run} local: run.json", waiting)
+        self.assertEqual(tree(self.nas), {})
+        self.assertFalse((pathlib.Path(self.store) / "runs" / run / "outbox" / "sync.log").exists())
+
+    def test_json_tells_each_delivery(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        waiting = [json.loads(line) for line in self.sync("--dry-run", "--json").stdout.splitlines()]
+        self.assertIn("run.json", [entry.get("path") for entry in waiting])
+        told = [json.loads(line) for line in self.sync("--json").stdout.splitlines()]
+        self.assertEqual({entry["state"] for entry in told}, {"delivered"})
+        self.assertEqual({entry["run"] for entry in told}, {run})
+        self.assertEqual([entry["kind"] for entry in told if "kind" in entry], ["start", "end"])
+
+    def test_a_callback_that_delivers_nothing_is_a_usage_error(self):
+        done = self.sync("--callback", "metrics")
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("local", done.stderr)
+
+
+@poster_only
+class Hindered(SyncTest):
+    def test_what_cannot_be_delivered_stays_queued_and_is_said_once(self):
+        self.nas.rename(self.nas.with_suffix(".away"))
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        _, run = self.make_run("echo data > $POSTER_FILES_DIR/a.txt", POSTER_SYNC_MODE="manual")
+        done = self.sync()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the mailbox is closed", done.stdout)
+        self.assertIn("No such file or directory", done.stdout)
+        first = self.poster("ls", program=POSTER_TEST, env=self.environment(), text=True)
+        self.assertIn("not delivered", first.stderr)
+        self.assertNotIn("not delivered", self.poster("ls", program=POSTER_TEST, env=self.environment(), text=True).stderr)
+        shown = json.loads(self.poster("show", run, "--json", program=POSTER_TEST, env=self.environment(), text=True).stdout)
+        self.assertEqual(shown["deliveries"]["mailbox"]["messages_pending"], 2)
+        self.assertEqual(shown["deliveries"]["mailbox"]["error"], "the mailbox is closed")
+        self.nas.with_suffix(".away").rename(self.nas)
+        pathlib.Path(f"{self.mailbox}.down").unlink()
+        self.assertEqual(self.sync().returncode, 0)
+        self.assert_copied(run)
+        self.assertEqual(self.letters(), ["start", "end"])
+
+    def test_what_the_remote_refuses_waits_for_the_user_and_holds_nothing_up(self):
+        refusal = pathlib.Path(f"{self.mailbox}.refuses-start")
+        refusal.touch()
+        self.make_run(POSTER_SYNC_MODE="manual")
+        done = self.sync("--callback", "mailbox")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("take the refusal away", done.stdout)
+        self.assertEqual(self.letters(), ["end"])
+        refusal.unlink()
+        self.assertEqual(self.sync("--callback", "mailbox").returncode, 1)  # not tried again by itself
+        self.assertEqual(self.letters(), ["end"])
+        self.sync("--callback", "mailbox", "--retry-failed")
+        self.assertEqual(self.letters(), ["end", "start"])
+
+    def test_a_callback_that_was_turned_off_keeps_its_entries(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        off = self.poster("sync", program=POSTER_TEST, env={**self.env, "POSTER_LOCAL_PATH": str(self.nas)}, text=True)
+        self.assertEqual(off.returncode, 1)
+        self.assertEqual(self.letters(), [])
+        self.assertEqual(self.sync().returncode, 0)
+        self.assertEqual(self.letters(), ["start", "end"])
+
+    def test_the_child_is_not_held_up_by_remotes_that_do_not_answer(self):
+        began = time.monotonic()
+        self.make_run(POSTER_MAILBOX_DELAY="20s")
+        self.assertLess(time.monotonic() - began, 10)
+        for pid in harness.processes_marked(self.marker):
+            harness.kill_quietly(pid)
+
+
+@poster_only
+class Killed(SyncTest):
+    kills = int(os.environ.get("POSTER_KILLS", "50"))
+
+    def kill_syncs(self, longest):
+        for _ in range(self.kills):
+            process = self.start_sync()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(random.uniform(0, longest))
+            process.kill()
+            process.wait()
+        done = self.sync()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_copies_arrive_whole_though_sync_is_killed_at_any_moment(self):
+        code = "cd $POSTER_FILES_DIR; for i in $(seq 40); do head -c 300000 /dev/urandom > f$i; done"
+        self.settings.pop("POSTER_MAILBOX_PATH")
+        _, run = self.make_run(code, POSTER_SYNC_MODE="manual")
+        self.kill_syncs(0.2)
+        self.assert_copied(run)
+
+    def test_messages_arrive_once_and_in_order_though_sync_is_killed_at_any_moment(self):
+        self.settings.pop("POSTER_LOCAL_PATH")
+        letters = 200
+        self.make_run(POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS=str(letters))
+        self.settings["POSTER_MAILBOX_DELAY"] = "4ms"
+        self.kill_syncs(0.05)
+        self.assertEqual(self.letters(), ["start", *(f"letter-{i}" for i in range(letters)), "end"])
+
+    def test_a_message_that_was_cut_short_with_its_courier_is_sent_again_and_says_so(self):
+        self.settings.pop("POSTER_LOCAL_PATH")
+        self.make_run(POSTER_SYNC_MODE="manual")
+        process = self.start_sync(POSTER_MAILBOX_DELAY="5s")
+        courier = wait_until(lambda: harness.children_of(process.pid), what="the courier")[0]
+        notes = lambda: pathlib.Path(self.store).glob("runs/*/outbox/mailbox.*.jsonl")
+        wait_until(lambda: any("begun" in path.read_text() for path in notes()), what="its note")
+        os.kill(courier, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        self.assertEqual(self.sync().returncode, 0)
+        self.assertEqual([line.split()[1:] for line in harness.read_lines(self.mailbox)], [["start", "again"], ["end", "once"]])
+
+    def test_an_interrupt_ends_a_sync_in_good_order(self):
+        self.settings.pop("POSTER_LOCAL_PATH")
+        self.make_run(POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS="100")
+        process = self.start_sync(POSTER_MAILBOX_DELAY="50ms")
+        wait_until(self.letters, what="a first letter")
+        process.send_signal(signal.SIGINT)
+        self.assertEqual(process.wait(30), 130)
+        self.assertEqual(self.sync().returncode, 0)
+        self.assertEqual(len(self.letters()), 102)
+
+
+@poster_only
+class TwoAtOnce(SyncTest):
+    def test_several_syncs_at_once_deliver_once(self):
+        _, run = self.make_run("echo data > $POSTER_FILES_DIR/a", POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS="40")
+        processes = [self.start_sync(POSTER_MAILBOX_DELAY="2ms") for _ in range(6)]
+        for process in processes:
+            output = process.communicate(timeout=120)[0]
+            self.assertEqual(process.returncode, 0, output)
+        self.assertEqual(self.letters(), ["start", *(f"letter-{i}" for i in range(40)), "end"])
+        self.assert_copied(run)
+
+    def test_watch_delivers_what_comes(self):
+        self.poster("run", "-q", "true", check=0)
+        watching = self.start_sync("--watch")
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        wait_until(lambda: self.letters() == ["start", "end"], what="the letters")
+        wait_until(lambda: (self.nas / "runs" / run / "manifest.json").exists(), what="the copies")
+        watching.send_signal(signal.SIGTERM)
+        self.assertEqual(watching.wait(30), 143)
+
+
+if __name__ == "__main__":
+    unittest.main()
