@@ -34,6 +34,12 @@ constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kFileMode = 0600;
 constexpr int kMostTries = 1000; // a million ids per second: this many in use means something else is wrong
 
+constexpr std::string_view kAside = ".aside";
+
+fs::path aside(const fs::path& mark) {
+    return mark.parent_path() / fmt::format(".{}{}", mark.filename().native(), kAside);
+}
+
 bool exists_at(const fs::path& path) {
     struct stat facts{};
     return ::stat(path.c_str(), &facts) == 0;
@@ -161,9 +167,14 @@ void Store::mark_pending(const std::string& id) const {
     if (::access(pending_file(id).c_str(), F_OK) != 0) note_pending(id, json::object());
 }
 
+void Store::put_pending_aside(const std::string& id) const {
+    if (::rename(pending_file(id).c_str(), aside(pending_file(id)).c_str()) != 0 && errno != ENOENT)
+        throw_errno("rename " + pending_file(id).native(), errno);
+}
+
 void Store::unmark_pending(const std::string& id) const noexcept {
     try {
-        ::unlink(pending_file(id).c_str());
+        ::unlink(aside(pending_file(id)).c_str());
     } catch (const std::exception&) {
         return; // the next sync finds nothing to do, and takes it away
     }
@@ -175,9 +186,15 @@ void Store::note_pending(const std::string& id, const json& note) const {
 }
 
 std::vector<std::string> Store::pending_runs() const {
-    std::vector<std::string> ids = names_in(dir_ / "pending");
-    std::erase_if(ids, [](const std::string& id) { return id.front() == '.'; });
+    std::vector<std::string> ids;
+    for (std::string& name : names_in(dir_ / "pending")) {
+        if (name.front() != '.')
+            ids.push_back(std::move(name));
+        else if (name.ends_with(kAside))
+            ids.push_back(name.substr(1, name.size() - 1 - kAside.size()));
+    }
     std::sort(ids.begin(), ids.end());
+    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     return ids;
 }
 

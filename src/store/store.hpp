@@ -48,13 +48,14 @@ public:
     void unmark_active(const std::string& id) const noexcept;
     std::vector<std::string> active_runs() const;
     bool is_active(const std::string& id) const;
-    // Runs with deliveries outstanding. The mark is made after an entry is queued and taken away before the outbox is
-    // looked through for the last time, so that nothing is forgotten. What hinders it is noted there by whoever tried;
-    // an empty object: nobody has yet.
+    // Runs with deliveries outstanding. The mark is made after an entry is queued. It is put aside before the outbox is
+    // looked through for the last time, and only then taken away: neither a kill nor an entry in between is forgotten.
+    // What hinders a delivery is noted in it by whoever tried; an empty object: nobody has yet.
     void mark_pending(const std::string& id) const;
-    void unmark_pending(const std::string& id) const noexcept;
+    void put_pending_aside(const std::string& id) const;
+    void unmark_pending(const std::string& id) const noexcept; // what was put aside
     void note_pending(const std::string& id, const nlohmann::json& note) const;
-    std::vector<std::string> pending_runs() const; // the oldest first
+    std::vector<std::string> pending_runs() const; // the oldest first; also those put aside
     fs::path pending_file(const std::string& id) const { return dir_ / "pending" / id; }
     // Appends what the index needs of this run (see RunRow) to this host's feed. Never throws: an index can be rebuilt.
     void announce(const nlohmann::json& run, const nlohmann::json& attempt) const noexcept;

@@ -107,27 +107,50 @@ SyncResult sync_once(const Store& store, const Settings& settings, const SyncJob
     return sum;
 }
 
-bool settle_pending(const Store& store, const std::string& id, const Settings& settings) {
-    const json before = read_json(store.pending_file(id)).value_or(json::object());
-    store.unmark_pending(id); // first: what is queued from now on marks it again
+namespace {
+
+struct Waiting {
     std::size_t messages = 0, files = 0;
     std::string why;
     bool failed = false;
+
+    bool none() const { return messages + files == 0; }
+};
+
+Waiting what_waits(const Store& store, const std::string& id, const Settings& settings) {
+    Waiting all;
     for (const auto& pending : pending_of(store, id, settings)) {
-        messages += pending.messages.size();
-        files += pending.files.size();
-        failed = failed || pending.failed();
-        if (!pending.files.empty() && !pending.copying.error.empty()) why = pending.copying.error;
+        all.messages += pending.messages.size();
+        all.files += pending.files.size();
+        all.failed = all.failed || pending.failed();
+        if (!pending.files.empty() && !pending.copying.error.empty()) all.why = pending.copying.error;
         for (const auto& message : pending.messages)
-            if (!message.state.error.empty()) why = message.state.error;
-        if (!pending.on && !pending.empty()) why = pending.callback + " is off: " + pending.off_reason;
+            if (!message.state.error.empty()) all.why = message.state.error;
+        if (!pending.on && !pending.empty()) all.why = pending.callback + " is off: " + pending.off_reason;
     }
-    if (messages + files == 0 && !store.is_active(id)) return false;
-    json note{{"messages", messages}, {"files", files}, {"why", why}, {"failed", failed}};
+    return all;
+}
+
+} // namespace
+
+bool settle_pending(const Store& store, const std::string& id, const Settings& settings) {
+    const json before = read_json(store.pending_file(id)).value_or(json::object());
+    Waiting all = what_waits(store, id, settings);
+    const bool goes_on = store.is_active(id);
+    if (all.none() && !goes_on) {
+        store.put_pending_aside(id);
+        all = what_waits(store, id, settings); // what was queued meanwhile; from now on it is marked anew
+        if (all.none()) {
+            store.unmark_pending(id);
+            return false;
+        }
+    }
+    json note{{"messages", all.messages}, {"files", all.files}, {"why", all.why}, {"failed", all.failed}};
     note["told"] = true; // what has been said already is not said again
     if (note != before) note.erase("told");
     store.note_pending(id, note);
-    return messages + files > 0;
+    store.unmark_pending(id); // the one put aside, perhaps long ago by a process that was killed
+    return !all.none();
 }
 
 } // namespace poster

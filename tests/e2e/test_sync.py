@@ -15,9 +15,10 @@ from harness import POSTER_TEST, PosterTest, poster_only, wait_until
 
 
 def tree(root):
-    """Every file below with its content."""
+    """Every file below with its content, without halves that a kill left behind."""
     root = pathlib.Path(root)
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    files = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith(".part"))
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
 class SyncTest(PosterTest):
