@@ -22,10 +22,10 @@
 #include <records.hpp>
 
 #include "commands.hpp"
-#include <folding.hpp>
 #include "reading.hpp"
 #include "recover.hpp"
 #include "table.hpp"
+#include <folding.hpp>
 #include <log_index.hpp>
 
 namespace poster {

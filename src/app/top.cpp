@@ -26,10 +26,10 @@
 #include <text.hpp>
 
 #include "commands.hpp"
-#include <folding.hpp>
 #include "reading.hpp"
 #include "recover.hpp"
 #include "top_view.hpp"
+#include <folding.hpp>
 
 namespace poster {
 

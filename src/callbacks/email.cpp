@@ -94,7 +94,7 @@ private:
     }
 
     static void attach(MailText& mail, Notice& notice, const Run& run, const json& facts) {
-        const fs::path path = run.dir / text_of(member(facts, "image"), "path");
+        const fs::path path = image_of(run, facts);
         std::error_code failure;
         const std::uint64_t bytes = fs::file_size(path, failure);
         const auto content = failure || bytes > kAttachmentBytes ? std::nullopt : read_file(path);

@@ -148,7 +148,7 @@ private:
             if (fs::file_size(it.file, failure) <= it.offset || failure) continue;
             if (Clock::now() >= limit) return;
             if (it.content == Content::metric)
-                read_metric(run, it);
+                read_metric(run, it, limit);
             else
                 read_parameter(it);
         }
@@ -159,14 +159,16 @@ private:
         it.offset = offset;
     }
 
-    void read_metric(const Run& run, Followed& it) {
+    void read_metric(const Run& run, Followed& it, Clock::time_point limit) {
         std::ifstream file(it.file);
         file.seekg(static_cast<std::streamoff>(it.offset));
         std::uint64_t offset = it.offset;
         for (std::string line; std::getline(file, line) && !file.eof();) { // a last line without its newline waits
             offset += line.size() + 1;
             take_point(run, it.name, line);
-            if (log_->pending_bytes() >= kBatch) commit(it, offset);
+            if (log_->pending_bytes() < kBatch) continue;
+            commit(it, offset);
+            if (Clock::now() >= limit) return;
         }
         if (offset > it.offset) commit(it, offset);
     }

@@ -122,7 +122,7 @@ private:
     }
 
     std::string title() const {
-        const std::string name = name_of(facts_);
+        std::string name = name_of(facts_);
         if (kind_ == "start") return fmt::format("{}: started", name);
         if (kind_ == "end") return fmt::format("{}: {}", name, one_line(text_of(facts_, "reason")));
         if (kind_ == "metric") return fmt::format("{}: {}", name, one_line(text_of(facts_, "condition")));

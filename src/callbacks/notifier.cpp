@@ -249,12 +249,21 @@ bool Notifier::holds(const Condition& condition) const {
 
 void Notifier::on_message(const Run& run, const Event& event) {
     const auto level = level_of(text_of(event.data(), "level"));
-    if (!level || *level < *level_ || !messages_.allow(seconds(event.time()))) return;
+    if (!level || !level_ || *level < *level_ || !messages_.allow(seconds(event.time()))) return;
     json facts = facts_of(run, "message", event.time());
     facts["level"] = kLevels[std::size_t(*level)];
     facts["text"] = clean(cut(text_of(event.data(), "text")));
     if (const auto left_out = messages_.take_left_out(); left_out > 0) facts["left_out"] = left_out;
     queue(run, "message/" + digest(event), std::move(facts));
+}
+
+fs::path Notifier::image_of(const Run& run, const json& facts) {
+    const fs::path named = text_of(member(facts, "image"), "path");
+    std::error_code failure;
+    const fs::path root = fs::canonical(run.dir, failure);
+    const fs::path whole = failure ? fs::path() : fs::canonical(root / named, failure);
+    const bool is_there = !failure && is_below_run(named) && whole.native().starts_with(root.native() + '/');
+    return is_there ? whole : root / "images" / "not-there" / named.filename();
 }
 
 void Notifier::on_image(const Run& run, const Event& event) {

@@ -43,6 +43,9 @@ protected:
     Notifier(std::string section, const Settings& settings);
     // How many deliveries these facts take; of each the entry's payload says which it is ("part", from 0 on).
     virtual std::size_t parts(const nlohmann::json& /*facts*/) const { return 1; }
+    // The image that facts speak of; one that is gone, or that a link takes out of the run directory, has a path where
+    // nothing is.
+    static std::filesystem::path image_of(const Run& run, const nlohmann::json& facts);
 
 private:
     using Clock = std::chrono::steady_clock;

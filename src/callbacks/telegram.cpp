@@ -33,19 +33,20 @@ public:
         const json facts = json::parse(entry.payload, nullptr, false);
         if (!facts.is_object()) return Delivery::permanent("the entry cannot be read", "");
         if (!chat_)
-            if (auto trouble = open(deadline)) return *trouble;
+            if (auto trouble = open()) return *trouble;
+        if (!chat_) return Delivery::passing("there is no chat");
+        TelegramChat& chat = *chat_;
         deadline_ = deadline;
         const std::string repeat = entry.perhaps_sent ? kPerhaps : "";
         if (entry.kind == "image") {
-            const json& image = member(facts, "image");
-            const fs::path path = run.dir / text_of(image, "path");
+            const fs::path path = image_of(run, facts);
             const auto caption = split_telegram_html(as_telegram_html(notice_of(facts)), kTelegramCaption - kRoom);
-            return chat_->send_image(path, path.filename().native(), (caption.empty() ? "" : caption.front()) + repeat);
+            return chat.send_image(path, path.filename().native(), (caption.empty() ? "" : caption.front()) + repeat);
         }
         const auto parts = parts_of(facts);
         const auto part = std::size_t(number_of(facts, "part").value_or(0));
         if (part >= parts.size()) return Delivery::arrived(); // nothing is to be shown
-        return chat_->send_text(parts[part] + repeat);
+        return chat.send_text(parts[part] + repeat);
     }
 
 protected:
@@ -55,7 +56,7 @@ protected:
 
 private:
     // What hinders it.
-    std::optional<Delivery> open(Deadline deadline) {
+    std::optional<Delivery> open() {
         TelegramSettings wanted{settings_.text("telegram.api"), "", settings_.text("telegram.chat"),
                                 settings_.text("telegram.thread"), settings_.flag("telegram.silent")};
         try {
@@ -72,7 +73,6 @@ private:
                                        "@BotFather tells it: 123456789:AA… (digits, a colon, letters)");
         TransferOptions options;
         options.ca_file = path_setting(settings_, "telegram.ca_file").native();
-        deadline_ = deadline;
         options.cancelled = [this] { return std::chrono::steady_clock::now() > deadline_; };
         chat_.emplace(std::move(wanted), std::move(options));
         return std::nullopt;

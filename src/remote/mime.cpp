@@ -82,7 +82,7 @@ std::string date_text(WallTime time) {
 
 // "Anna <anna@example.org>" with the name as a header may hold it.
 std::string mailbox_text(std::string_view mailbox, std::size_t name_length) {
-    const std::string address = mail_address(mailbox);
+    std::string address = mail_address(mailbox);
     std::string_view name = mailbox.substr(0, mailbox.rfind('<') == std::string_view::npos ? 0 : mailbox.rfind('<'));
     while (name.ends_with(' ')) name.remove_suffix(1);
     while (name.starts_with(' ')) name.remove_prefix(1);
@@ -101,7 +101,7 @@ std::string parameter(const std::string& name, const std::string& value) {
         plain += is_plain(c) && c != '"' && c != '\\' ? char(c) : '_';
         encoded += is_alnum(char(c)) || c == '.' || c == '-' || c == '_' ? std::string(1, char(c)) : "%" + hex(c);
     }
-    const std::string as_it_is = fmt::format(";\r\n {}=\"{}\"", name, plain);
+    std::string as_it_is = fmt::format(";\r\n {}=\"{}\"", name, plain);
     if (plain == value) return as_it_is;
     constexpr std::size_t kPiece = 60; // of a line
     if (encoded.size() <= kPiece) return fmt::format(";\r\n {}*=UTF-8''{}{}", name, encoded, as_it_is);

@@ -1,5 +1,6 @@
 #pragma once
-// A local file that is being made beside its place; gone with this object unless it was put there.
+// A local file that is being made beside its place; gone with this object unless it was put there. Without a name until
+// then, where the file system can do that: a kill leaves nothing behind.
 
 #include <filesystem>
 #include <string>
@@ -27,7 +28,7 @@ private:
     std::filesystem::path place_;
     std::string name_;
     Fd fd_;
-    bool placed_ = false;
+    bool named_ = false, placed_ = false;
 };
 
 } // namespace poster

@@ -1,6 +1,8 @@
 #include "telegram.hpp"
 
 #include <algorithm>
+#include <ranges>
+#include <span>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -20,8 +22,7 @@ constexpr std::uint64_t kPhotoBytes = 10 << 20;
 constexpr std::uint64_t kDocumentBytes = 50 << 20;
 constexpr int kPhotoSides = 10'000; // width and height together
 constexpr int kPhotoRatio = 20;
-constexpr int kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404, kTooLarge = 413,
-              kTooMany = 429;
+constexpr int kBadRequest = 400, kUnauthorized = 401, kForbidden = 403, kNotFound = 404, kTooMany = 429;
 
 // A tag, or a character with how it is written.
 struct Piece {
@@ -111,12 +112,12 @@ std::vector<std::string> split_telegram_html(std::string_view html, std::size_t 
         const std::size_t end = end_of_part(pieces, begin, limit);
         std::string part = fmt::format("{}", fmt::join(open, ""));
         bool shows = false;
-        for (std::size_t i = begin; i < end; ++i) {
-            part += pieces[i].text;
-            shows |= !pieces[i].is_tag() && !pieces[i].is_space();
-            track(open, pieces[i]);
+        for (const auto& piece : std::span(pieces).subspan(begin, end - begin)) {
+            part += piece.text;
+            shows |= !piece.is_tag() && !piece.is_space();
+            track(open, piece);
         }
-        for (auto tag = open.rbegin(); tag != open.rend(); ++tag) part += closing_of(*tag);
+        for (const auto& tag : open | std::views::reverse) part += closing_of(tag);
         if (shows) parts.push_back(std::move(part));
         begin = end < pieces.size() && pieces[end].is_space() ? end + 1 : end;
     }

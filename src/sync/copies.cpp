@@ -147,25 +147,27 @@ private:
     void send(std::vector<LocalFile>& files) {
         const auto hashes = hash_all(files);
         for (std::size_t i = 0; i < files.size(); ++i) {
-            if (valid_utf8(files[i].path) != files[i].path) {
+            const auto& hash = hashes[i]; // none: it is gone or cut, and the next round sees what it is by then
+            if (valid_utf8(files[i].path) != files[i].path)
                 refuse_name(files[i]);
-                continue;
-            }
-            if (!hashes[i]) continue; // gone, cut or taken back meanwhile: the next round sees what it is by then
-            const auto known = known_.find(files[i].path);
-            if (known != known_.end() && known->second.sha256 == *hashes[i] && known->second.bytes == files[i].bytes) {
-                known->second.modified_ns = files[i].modified_ns; // touched only
-                notes_.copied(destination_, files[i].path, known->second);
-                continue;
-            }
-            sending_.push_back(
-                {remote_path(files[i], id_), store_.run_dir(id_) / files[i].path, files[i].bytes, *hashes[i]});
-            local_.push_back(files[i]);
+            else if (hash)
+                send_if_new(files[i], *hash);
         }
         std::uint64_t bytes = 0;
         for (const auto& file : local_) bytes += file.bytes;
         observer_.copies_begin(id_, callback_, destination_, local_.size(), bytes);
         if (!sending_.empty() && !cancelled()) put();
+    }
+
+    void send_if_new(const LocalFile& file, const std::string& sha256) {
+        const auto known = known_.find(file.path);
+        if (known != known_.end() && known->second.sha256 == sha256 && known->second.bytes == file.bytes) {
+            known->second.modified_ns = file.modified_ns; // touched only
+            notes_.copied(destination_, file.path, known->second);
+            return;
+        }
+        sending_.push_back({remote_path(file, id_), store_.run_dir(id_) / file.path, file.bytes, sha256});
+        local_.push_back(file);
     }
 
     // It could not be written down, nor named in a manifest.
