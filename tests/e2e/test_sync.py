@@ -35,9 +35,17 @@ class SyncTest(PosterTest):
     def environment(self, **more):
         return {**self.env, **self.settings, **more}
 
+    def runs(self):
+        with contextlib.suppress(FileNotFoundError):
+            return set(os.listdir(self.store / "runs"))
+        return set()
+
     def make_run(self, code="true", **more):
-        done = self.poster("run", "-q", "--grace", "1s", "sh", "-c", code, program=POSTER_TEST, env=self.environment(**more), check=0, text=True)
-        return done, max(path.name for path in (pathlib.Path(self.store) / "runs").iterdir())
+        before = self.runs()
+        command = ("run", "-q", "--grace", "1s", "sh", "-c", code)
+        done = self.poster(*command, program=POSTER_TEST, env=self.environment(**more), check=0, text=True)
+        (run,) = self.runs() - before
+        return done, run
 
     def sync(self, *arguments, **more):
         return self.poster("sync", *arguments, program=POSTER_TEST, env=self.environment(**more), timeout=120, text=True)
@@ -47,8 +55,7 @@ class SyncTest(PosterTest):
         process = subprocess.Popen(
             command, env=self.environment(**more), cwd=self.cwd, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT
         )
-        self.addCleanup(process.stdout.close)
-        self.addCleanup(process.wait)
+        self.addCleanup(self._end, process)
         return process
 
     def pending(self):
