@@ -1,5 +1,6 @@
 // Copies of run directories at a host that the user reaches by ssh.
 
+#include <error.hpp>
 #include <path_setting.hpp>
 #include <poster/callback.hpp>
 #include <ssh_remote.hpp>
@@ -22,14 +23,23 @@ private:
     std::filesystem::path config_;
 };
 
+void check_method(const std::string& method) {
+    if (method == "auto" || method == "sftp") return;
+    throw UsageError("scp.method is '" + method + "'",
+                     method == "rsync" ? "rsync is not spoken yet; auto and sftp take up broken transfers as well"
+                                       : "it is auto or sftp");
+}
+
 } // namespace
 
 extern const CallbackEntry scp_callback;
 const CallbackEntry scp_callback = callback_entry<Scp>(
     "scp", "copies of runs at a host that you reach by ssh",
     {{"scp.to", OptionType::text, "", "user@host:/path, an alias of ~/.ssh/config, or ssh://user@host:22/path"},
-     {"scp.ssh_config", OptionType::text, "", "file for ssh instead of ~/.ssh/config"}},
+     {"scp.ssh_config", OptionType::text, "", "file for ssh instead of ~/.ssh/config"},
+     {"scp.method", OptionType::text, "auto", "auto or sftp: how files are sent"}},
     [](const Settings& settings) -> Activation {
+        check_method(settings.text("scp.method"));
         if (settings.text("scp.to").empty()) return {false, "scp.to is not set"};
         return {true, "scp.to"};
     });

@@ -5,9 +5,9 @@
 #include <backoff.hpp>
 #include <copies.hpp>
 #include <files.hpp>
+#include <load_settings.hpp>
 #include <pending.hpp>
 #include <registry.hpp>
-#include <load_settings.hpp>
 
 #include "store_fixture.hpp"
 
@@ -37,7 +37,8 @@ TEST_CASE("what is copied follows include and exclude, and leaves out what is po
     }
     fs::create_symlink("/etc/passwd", folder.path() / "files/link");
     const auto [include, exclude, wanted] = GENERATE(table<std::string, std::string, std::vector<std::string>>({
-        {"", "",
+        {"",
+         "",
          {"attempts/1/attempt.json", "attempts/1/events/a.jsonl", "code/diff.patch", "config/c.yaml", "files/a b.pt",
           "files/big/x.ckpt", "files/lock", "images/i.png", "run.json"}},
         {"files", "", {"files/a b.pt", "files/big/x.ckpt", "files/lock"}},
@@ -68,8 +69,9 @@ TEST_CASE("a manifest comes back as it was, and one that is none is refused") {
     REQUIRE(back);
     CHECK(back->files.at("files/ü \"x\".pt").bytes == 5'368'709'120);
     CHECK(back->files.at("files/ü \"x\".pt").modified_ns == 1'795'629'288'849'370'406);
-    for (const char* text : {"", "[]", "{}", R"({"format":2,"files":[]})", R"({"format":1,"files":[1]})",
-                             R"({"format":1,"files":[{"path":"a"}]})", R"({"format":1,"files":[{"path":"","bytes":1}]})"})
+    for (const char* text :
+         {"", "[]", "{}", R"({"format":2,"files":[]})", R"({"format":1,"files":[1]})",
+          R"({"format":1,"files":[{"path":"a"}]})", R"({"format":1,"files":[{"path":"","bytes":1}]})"})
         CHECK_FALSE(manifest_from_json(text));
 }
 
