@@ -325,13 +325,13 @@ private:
         const bool replaces = session_.has("posix-rename@openssh.com");
         for_each([&](Sending& file) {
             const auto take = [&file](const Reply& reply) { file.trouble = reply.status; };
-            std::string names = Writer().text(file.part).text(file.target).take();
+            const std::string names = Writer().text(file.part).text(file.target).take();
             if (replaces) {
-                session_.request("posix-rename@openssh.com", std::move(names), take);
+                session_.request("posix-rename@openssh.com", names, take);
             } else {
                 if (file.target_facts)
                     session_.request(Type::remove, Writer().text(file.target).take(), [](const Reply&) {});
-                session_.request(Type::rename, std::move(names), take);
+                session_.request(Type::rename, names, take);
             }
             folders.insert(folder_of(file.target));
         });
