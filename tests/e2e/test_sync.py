@@ -195,11 +195,10 @@ class Hindered(SyncTest):
         self.assertEqual(self.letters(), ["start", "end"])
 
     def test_the_child_is_not_held_up_by_remotes_that_do_not_answer(self):
+        self.leaves_processes = True  # the delivery goes on
         began = time.monotonic()
         self.make_run(POSTER_MAILBOX_DELAY="20s")
         self.assertLess(time.monotonic() - began, 10)
-        for pid in harness.processes_marked(self.marker):
-            harness.kill_quietly(pid)
 
 
 @poster_only
