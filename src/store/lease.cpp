@@ -16,6 +16,7 @@
 #include <error.hpp>
 #include <fd.hpp>
 #include <files.hpp>
+#include <outbox.hpp>
 #include <records.hpp>
 
 #include "liveness.hpp"
@@ -43,10 +44,6 @@ int last_number(const fs::path& dir, const std::string& name) {
         if (error == std::errc{} && parsed == end) last = std::max(last, number);
     }
     return last;
-}
-
-std::int64_t modified_ns(const struct stat& facts) {
-    return std::int64_t(facts.st_mtim.tv_sec) * 1'000'000'000 + facts.st_mtim.tv_nsec;
 }
 
 // By the clock of the file system, which may differ from this machine's.
@@ -78,6 +75,7 @@ struct Lease::Impl {
     std::string name;
     int number = 0;
     std::atomic<Clock::rep> renewed_at{0};
+    std::atomic<Clock::rep> kept_at{0}; // the last try
 };
 
 Lease::Lease(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -92,7 +90,7 @@ std::optional<Lease> Lease::acquire(const fs::path& dir, const std::string& name
     impl->dir = dir;
     impl->name = name;
     impl->number = last + 1;
-    impl->renewed_at = Clock::now().time_since_epoch().count();
+    impl->kept_at = impl->renewed_at = Clock::now().time_since_epoch().count();
     // Whole, or not there: nobody may see a lease that does not say yet whose it is.
     const fs::path draft = dir / fmt::format(".{}.{}.{}", name, ::getpid(), ::gettid());
     ::unlink(draft.c_str()); // of a process that was killed right here
@@ -133,6 +131,14 @@ bool Lease::renew() {
     }
     const fs::path path = path_of(impl_->dir, impl_->name, impl_->number);
     if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) impl_->renewed_at = began.time_since_epoch().count();
+    return valid();
+}
+
+bool Lease::keep() {
+    const auto now = Clock::now().time_since_epoch();
+    auto last = impl_->kept_at.load();
+    // One of several threads renews it.
+    if (now - Clock::duration(last) > kRenewal && impl_->kept_at.compare_exchange_strong(last, now.count())) renew();
     return valid();
 }
 

@@ -28,6 +28,8 @@ public:
 
     // To be called every kRenewal or more often. False: it was lost to another, as this process slept too long.
     bool renew();
+    // valid(), renewed when it is time to: for work that asks often, from any thread.
+    bool keep();
     // True while nobody else can have it: renewed recently enough.
     bool valid() const;
 

@@ -31,7 +31,6 @@ namespace {
 
 using nlohmann::json;
 using Stage = DeliveryState::Stage;
-using Clock = std::chrono::steady_clock;
 
 constexpr int kManifestFormat = 1;
 constexpr const char* kManifest = "manifest.json";
@@ -125,11 +124,7 @@ private:
     // Asked often by whatever takes long: the lease lives on it.
     bool cancelled() const override {
         if (job_.cancelled && job_.cancelled()) return true;
-        const auto now = Clock::now().time_since_epoch().count();
-        auto last = renewed_at_.load();
-        if (Clock::duration(now - last) > Lease::kRenewal && renewed_at_.compare_exchange_strong(last, now))
-            lease_.renew();
-        return !lease_.valid();
+        return !lease_.keep();
     }
 
     int jobs() const override { return job_.jobs; }
@@ -249,7 +244,6 @@ private:
     Lease& lease_;
     Outbox outbox_;
     OutboxNotes notes_;
-    mutable std::atomic<Clock::rep> renewed_at_{Clock::now().time_since_epoch().count()};
 
     std::vector<RemoteFile> sending_;
     std::vector<LocalFile> local_; // the same files

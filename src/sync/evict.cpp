@@ -19,12 +19,6 @@ namespace poster {
 
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
-
-std::int64_t modified_ns(const struct stat& facts) {
-    return std::int64_t(facts.st_mtim.tv_sec) * kSecond + facts.st_mtim.tv_nsec;
-}
-
 // What the remote says to each file.
 class Answers : public Progress {
 public:

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <mutex>
 
@@ -22,15 +21,9 @@ namespace poster {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::size_t kHashDigits = 64;
 constexpr mode_t kFileMode = 0600;
-
-std::int64_t modified_ns(const struct stat& facts) {
-    return std::int64_t(facts.st_mtim.tv_sec) * kSecond + facts.st_mtim.tv_nsec;
-}
 
 timespec time_of(std::int64_t ns) {
     timespec time{};
@@ -158,13 +151,7 @@ private:
     }
 
     // Asked often by whatever takes long: the lease lives on it.
-    bool cancelled() const override {
-        const auto now = Clock::now().time_since_epoch().count();
-        auto last = renewed_at_.load();
-        if (Clock::duration(now - last) > Lease::kRenewal && renewed_at_.compare_exchange_strong(last, now))
-            lease_.renew();
-        return !lease_.valid();
-    }
+    bool cancelled() const override { return !lease_.keep(); }
 
     int jobs() const override { return jobs_; }
 
@@ -176,7 +163,6 @@ private:
     SyncObserver& observer_;
     Confined confined_;
     Scratch scratch_;
-    mutable std::atomic<Clock::rep> renewed_at_{Clock::now().time_since_epoch().count()};
 
     std::vector<RemoteFile> wanted_;
     std::vector<std::string> paths_; // below the run directory; the same files

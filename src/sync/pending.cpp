@@ -51,8 +51,7 @@ std::vector<LocalFile> files_to_copy(const fs::path& run_dir, const Settings& se
         if (walk.depth() == 0 && is_own_folder(path)) walk.disable_recursion_pending();
         if (::lstat(walk->path().c_str(), &facts) != 0 || !S_ISREG(facts.st_mode) || stays_here(path)) continue;
         if (!matches_any(include, path) || matches_any(exclude, path)) continue;
-        files.push_back({path, std::uint64_t(facts.st_size),
-                         std::int64_t(facts.st_mtim.tv_sec) * 1'000'000'000 + facts.st_mtim.tv_nsec});
+        files.push_back({path, std::uint64_t(facts.st_size), modified_ns(facts)});
     }
     std::sort(files.begin(), files.end(), [](const auto& one, const auto& other) { return one.path < other.path; });
     return files;
