@@ -25,6 +25,7 @@
 #include "recover.hpp"
 #include "suggest.hpp"
 #include "sync_view.hpp"
+#include "table.hpp"
 
 namespace poster {
 
@@ -77,18 +78,32 @@ void check_callbacks(const std::vector<std::string>& names) {
                              fmt::format("they are: {}", fmt::join(known, ", ")));
 }
 
-// A run that is named may be from before its remotes were set up.
-void want_copies(const Workspace& workspace, const std::string& id) {
-    const Outbox outbox(workspace.store.run_dir(id));
-    const auto known = outbox.callbacks();
+bool is_asked_for(const SyncArguments& arguments, const std::string& callback) {
+    const auto& names = arguments.callbacks;
+    return names.empty() || std::find(names.begin(), names.end(), callback) != names.end();
+}
+
+// A run that is named may be from before its remotes were set up: who keeps copies, and was never asked for this run's.
+std::vector<std::string> never_asked_for_copies(const Workspace& workspace, const SyncArguments& arguments,
+                                                const std::string& id) {
+    const auto known = Outbox(workspace.store.run_dir(id)).callbacks();
+    std::vector<std::string> names;
     for (const auto* entry : registry()) {
         const bool queued = std::find(known.begin(), known.end(), entry->name) != known.end();
-        if (!entry->hooks.remote || queued || !activation_of(*entry, workspace.settings).on) continue;
+        if (entry->hooks.remote && !queued && is_asked_for(arguments, entry->name) &&
+            activation_of(*entry, workspace.settings).on)
+            names.push_back(entry->name);
+    }
+    return names;
+}
+
+void want_copies(const Workspace& workspace, const SyncArguments& arguments, const std::string& id) {
+    for (const auto& name : never_asked_for_copies(workspace, arguments, id)) {
         OutboxEntry wanted;
-        wanted.key = fmt::format("{}/{}/copies", id, entry->name);
-        wanted.callback = entry->name;
+        wanted.key = fmt::format("{}/{}/copies", id, name);
+        wanted.callback = name;
         wanted.kind = Outbox::kCopies;
-        outbox.queue(wanted);
+        Outbox(workspace.store.run_dir(id)).queue(wanted);
     }
     workspace.store.mark_pending(id);
 }
@@ -165,7 +180,7 @@ void print_pending(const std::string& id, const Pending& pending, bool as_json, 
     const auto one = [&](json record, const std::string& line) {
         record.update({{"run", id}, {"callback", pending.callback}});
         out += as_json ? record.dump(-1, ' ', false, json::error_handler_t::replace)
-                       : fmt::format("{} {}: {}", id, pending.callback, line);
+                       : printable(fmt::format("{} {}: {}", id, pending.callback, line));
         out += '\n';
     };
     for (const auto& message : pending.messages) {
@@ -184,13 +199,15 @@ void print_pending(const std::string& id, const Pending& pending, bool as_json, 
             fmt::format("{} tries: {}", pending.copying.tries, pending.copying.error));
 }
 
-int print_what_waits(const Workspace& workspace, const std::vector<std::string>& runs, const SyncArguments& arguments) {
+int print_what_waits(const Workspace& workspace, const SyncArguments& arguments, const std::vector<std::string>& runs) {
     std::string out;
-    const auto& names = arguments.callbacks;
-    for (const auto& id : runs)
-        for (const auto& pending : pending_of(workspace.store, id, workspace.settings))
-            if (names.empty() || std::find(names.begin(), names.end(), pending.callback) != names.end())
-                print_pending(id, pending, arguments.json, out);
+    for (const auto& id : runs) {
+        // As if they had been asked for: nothing is written.
+        const auto wanted =
+            arguments.runs.empty() ? std::vector<std::string>{} : never_asked_for_copies(workspace, arguments, id);
+        for (const auto& pending : pending_of(workspace.store, id, workspace.settings, wanted))
+            if (is_asked_for(arguments, pending.callback)) print_pending(id, pending, arguments.json, out);
+    }
     write_all(STDOUT_FILENO, out);
     if (out.empty() && !arguments.json) say("nothing waits to be delivered");
     return 0;
@@ -216,11 +233,12 @@ int sync_runs(const SyncArguments& arguments) {
             Reading reading{workspace, std::make_unique<Index>(workspace.store)};
             reading.index->refresh();
             for (const auto& row : find_runs(reading, arguments.runs)) runs.push_back(row.id);
-            for (const auto& id : runs) want_copies(workspace, id);
         }
     }
     if (arguments.dry_run)
-        return print_what_waits(workspace, arguments.runs.empty() ? workspace.store.pending_runs() : runs, arguments);
+        return print_what_waits(workspace, arguments, arguments.runs.empty() ? workspace.store.pending_runs() : runs);
+    if (!arguments.background)
+        for (const auto& id : runs) want_copies(workspace, arguments, id);
     SyncJob job;
     job.runs = runs;
     job.callbacks = arguments.callbacks;

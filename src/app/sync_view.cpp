@@ -14,6 +14,8 @@
 #include <files.hpp>
 #include <text.hpp>
 
+#include "table.hpp"
+
 namespace poster {
 
 namespace {
@@ -39,9 +41,10 @@ const char* word_of(Delivery::State state) {
     return "failed";
 }
 
+// The words of servers and the names of files are foreign: they do not reach a terminal as they are.
 std::string why_of(const Delivery& delivery) {
-    std::string why = delivery.error.empty() ? "no reason was given" : delivery.error;
-    return delivery.help.empty() ? why : why + "\n  " + delivery.help;
+    std::string why = delivery.error.empty() ? "no reason was given" : printable(delivery.error);
+    return delivery.help.empty() ? why : why + "\n  " + printable(delivery.help);
 }
 
 json json_of(const Delivery& delivery) {
@@ -107,7 +110,7 @@ void SyncView::file_done(const std::string& run, const std::string& callback, co
     if (delivery.state == Delivery::State::delivered) {
         ++transfer.files_done;
     } else if (delivery.state == Delivery::State::failed && transfer.files_told++ < kMostFilesTold) {
-        print(fmt::format("{} {}: {} failed: {}", run, callback, path, why_of(delivery)));
+        print(fmt::format("{} {}: {} failed: {}", run, callback, printable(path), why_of(delivery)));
     }
     draw(false);
 }
@@ -129,10 +132,11 @@ void SyncView::copies_end(const std::string& run, const std::string& callback, c
     const auto elapsed = std::chrono::duration_cast<Milliseconds>(Clock::now() - transfer.since);
     if (whole)
         print(fmt::format("{} {}: {} files, {}, {} {} in {}", run, callback, transfer.files_done,
-                          format_bytes(transfer.bytes), preposition_, destination, format_duration(elapsed)));
+                          format_bytes(transfer.bytes), preposition_, printable(destination),
+                          format_duration(elapsed)));
     else
         print(fmt::format("{} {}: {} of {} files {} {}; {}: {}", run, callback, transfer.files_done, transfer.files,
-                          preposition_, destination,
+                          preposition_, printable(destination),
                           delivery.state == Delivery::State::retry ? "the rest later" : "stopped", why_of(delivery)));
 }
 
@@ -145,8 +149,8 @@ void SyncView::message_done(const std::string& run, const std::string& callback,
     }
     const bool arrived = delivery.state == Delivery::State::delivered;
     if (arrived && form_ == Form::errors) return;
-    print(arrived ? fmt::format("{} {}: {} delivered", run, callback, kind)
-                  : fmt::format("{} {}: {} {}: {}", run, callback, kind,
+    print(arrived ? fmt::format("{} {}: {} delivered", run, callback, printable(kind))
+                  : fmt::format("{} {}: {} {}: {}", run, callback, printable(kind),
                                 delivery.state == Delivery::State::retry ? "later" : "failed", why_of(delivery)));
 }
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <set>
 
 #include <registry.hpp>
 
@@ -78,12 +79,15 @@ const CallbackEntry* find_callback(const std::string& name) {
     return nullptr;
 }
 
-std::vector<Pending> pending_of(const Store& store, const std::string& id, const Settings& settings) {
+std::vector<Pending> pending_of(const Store& store, const std::string& id, const Settings& settings,
+                                const std::vector<std::string>& asked) {
     std::vector<Pending> all;
     const fs::path dir = store.run_dir(id);
     const Outbox outbox(dir);
     std::optional<std::vector<LocalFile>> files; // one walk for all
-    for (const auto& name : outbox.callbacks()) {
+    std::set<std::string> names(asked.begin(), asked.end());
+    for (auto& name : outbox.callbacks()) names.insert(std::move(name));
+    for (const auto& name : names) {
         Pending pending;
         pending.callback = name;
         const CallbackEntry* entry = find_callback(name);
@@ -94,7 +98,8 @@ std::vector<Pending> pending_of(const Store& store, const std::string& id, const
         OutboxView view = outbox.view(name);
         for (auto& message : view.messages)
             if (message.state.stage != DeliveryState::Stage::delivered) pending.messages.push_back(std::move(message));
-        if (view.copies_wanted && pending.on && entry->hooks.remote) {
+        const bool copies_wanted = view.copies_wanted || std::find(asked.begin(), asked.end(), name) != asked.end();
+        if (copies_wanted && pending.on && entry->hooks.remote) {
             if (!files) files = files_to_copy(dir, settings);
             pending.destination = entry->create(settings)->remote()->destination();
             pending.files = not_copied_yet(*files, view.copies[pending.destination]);

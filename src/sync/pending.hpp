@@ -42,8 +42,10 @@ struct Pending {
     bool failed() const; // something waits for the user, not for the next try
 };
 
-// By callback, also those that have delivered all. `settings`: those of the run.
-std::vector<Pending> pending_of(const Store& store, const std::string& id, const Settings& settings);
+// By callback, also those that have delivered all. `settings`: those of the run. `asked`: callbacks of which copies are
+// taken to have been asked for, whatever the outbox says.
+std::vector<Pending> pending_of(const Store& store, const std::string& id, const Settings& settings,
+                                const std::vector<std::string>& asked = {});
 
 const CallbackEntry* find_callback(const std::string& name);
 

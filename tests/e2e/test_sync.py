@@ -135,6 +135,24 @@ class Delivered(SyncTest):
         self.assertEqual(tree(self.nas), {})
         self.assertFalse((pathlib.Path(self.store) / "runs" / run / "outbox" / "sync.log").exists())
 
+    def test_a_dry_run_of_a_named_run_tells_what_would_be_copied_and_writes_nothing(self):
+        self.poster("run", "-q", "true", check=0)
+        before = tree(pathlib.Path(self.store) / "runs")
+        done = self.sync("last", "--dry-run")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("local: run.json", done.stdout)
+        self.assertEqual(before, tree(pathlib.Path(self.store) / "runs"))
+        self.assertEqual(self.pending(), [])
+
+    def test_only_the_callbacks_that_are_named_are_asked_for_copies_of_a_named_run(self):
+        self.poster("run", "-q", "true", check=0)
+        self.assertIn("nothing waits", self.sync("last", "--callback", "mailbox", "--dry-run").stderr)
+        self.assertEqual(self.sync("last", "--callback", "mailbox").returncode, 0)
+        self.assertEqual(tree(self.nas), {})
+        self.assertEqual(list(pathlib.Path(self.store).glob("runs/*/outbox/queue.*")), [])
+        self.assertEqual(self.sync("last", "--callback", "local").returncode, 0)
+        self.assert_copied(os.listdir(self.nas / "runs")[0])
+
     def test_json_tells_each_delivery(self):
         _, run = self.make_run(POSTER_SYNC_MODE="manual")
         waiting = [json.loads(line) for line in self.sync("--dry-run", "--json").stdout.splitlines()]
@@ -185,6 +203,13 @@ class Hindered(SyncTest):
         self.assertEqual(self.letters(), ["end"])
         self.sync("--callback", "mailbox", "--retry-failed")
         self.assertEqual(self.letters(), ["end", "start"])
+
+    def test_foreign_words_do_not_reach_the_terminal_as_they_are(self):
+        _, run = self.make_run("touch $POSTER_FILES_DIR/\"$(printf 'a\\033[31m')\"", POSTER_SYNC_MODE="manual")
+        (self.nas / "runs" / run / "files" / "a\033[31m").mkdir(parents=True)
+        for done in (self.sync("--dry-run"), self.sync()):
+            self.assertIn("files/a\\x1b[31m", done.stdout)
+            self.assertNotIn("\033", done.stdout + done.stderr)
 
     def test_a_callback_that_was_turned_off_keeps_its_entries(self):
         _, run = self.make_run(POSTER_SYNC_MODE="manual")
