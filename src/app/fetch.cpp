@@ -243,13 +243,14 @@ private:
     // Into the store, at once and as a whole.
     void admit(const fs::path& stage, const std::string& id) const {
         const fs::path dir = workspace_.store.run_dir(id);
+        // One that went on when it was copied: whether it is lost is for recovery to find out. Before it is there, so
+        // that no kill can come between; a mark without a run is forgotten.
+        const auto attempts = read_attempts(stage);
+        if (!attempts.empty() && !outcome_from_json(attempts.back().second)) workspace_.store.mark_active(id);
         const int moved = ::renameat2(AT_FDCWD, stage.c_str(), AT_FDCWD, dir.c_str(), RENAME_NOREPLACE);
         if (moved != 0 && errno == EEXIST) throw Error(fmt::format("run {} has come into the store meanwhile", id));
         // Not every file system knows that flag; a run that is there is no empty folder, which this would replace.
         if (moved != 0) check_syscall("move run " + id + " into the store", ::rename(stage.c_str(), dir.c_str()));
-        // One that went on when it was copied: whether it is lost is for recovery to find out.
-        const auto attempts = read_attempts(dir);
-        if (!attempts.empty() && !outcome_from_json(attempts.back().second)) workspace_.store.mark_active(id);
     }
 
     Workspace workspace_;

@@ -42,7 +42,8 @@ bool settle(const Workspace& workspace, Abandoned& run) {
     if (!run.has_outcome && !run.child_alive) record_lost(store, run);
     if (run.child_alive) return true;
     const RunSpec spec = spec_from_json(read_json(store.run_dir(run.id) / "run.json").value_or(json::object()));
-    if (!end_hooks_complete(dir, settings_of(workspace, spec))) return true;
+    // Of one that was fetched the hooks are its own poster's, wherever that is.
+    if (!run.fetched && !end_hooks_complete(dir, settings_of(workspace, spec))) return true;
     store.unmark_active(run.id); // also where no callback has an end hook
     release_claim(dir, run.sign);
     return false;

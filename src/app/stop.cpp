@@ -13,6 +13,7 @@
 #include <clock.hpp>
 #include <error.hpp>
 #include <files.hpp>
+#include <liveness.hpp>
 #include <orders.hpp>
 #include <process.hpp>
 #include <records.hpp>
@@ -89,6 +90,9 @@ std::optional<Stopping> begin_to_stop(const RunRow& row, const Workspace& worksp
         return std::nullopt;
     }
     refuse_other_machines(row.id, attempt);
+    if (was_fetched(run.attempt_dir))
+        throw Error(fmt::format("run {} is a copy here of one that went on", row.id),
+                    "stop it in the store where it was started");
     run.poster = owner_of(attempt);
     auto grace = kill ? 0ms : Milliseconds(long(number_of(attempt, "grace_s").value_or(10) * 1000));
     run.patience = grace + kBeyondGrace;

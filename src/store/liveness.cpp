@@ -152,6 +152,10 @@ Fd lock_attempt(const fs::path& attempt_dir) {
     return {}; // no locks on this file system: its owner is known by pid
 }
 
+bool was_fetched(const fs::path& attempt_dir) {
+    return ::access((attempt_dir / "lock").c_str(), F_OK) != 0 && errno == ENOENT;
+}
+
 void beat(const fs::path& attempt_dir) noexcept {
     try {
         const Fd fd{::open((attempt_dir / "heartbeat").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};

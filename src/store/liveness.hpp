@@ -22,6 +22,9 @@ bool owner_is_alive(const nlohmann::json& record);
 // Held by the supervisor for the life of an attempt. An empty Fd on a shared file system, where attempts/N/lock only
 // says who the owner is. Throws Error.
 Fd lock_attempt(const std::filesystem::path& attempt_dir);
+// True for an attempt that came with `poster fetch`: its lock is made here before anything else of it, and never
+// copied. The processes it names are none that this store may touch.
+bool was_fetched(const std::filesystem::path& attempt_dir);
 void beat(const std::filesystem::path& attempt_dir) noexcept; // rewrites `heartbeat`
 
 enum class Life { alive, dead, unknown }; // unknown: another host's, on a shared file system

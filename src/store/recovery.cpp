@@ -142,8 +142,9 @@ std::optional<Abandoned> claim_if_dead(const Store& store, const std::string& id
         return {};
     }
     run.has_outcome = outcome_from_json(*attempt).has_value();
+    run.fetched = was_fetched(dir);
     // What a run with an outcome has left behind, it has left on purpose.
-    if (!run.has_outcome && !run.sign.rebooted)
+    if (!run.has_outcome && !run.sign.rebooted && !run.fetched)
         run.child_alive = !processes_of(id, child_of(*attempt), self_and_ancestors()).empty();
     return run;
 }
@@ -157,6 +158,7 @@ WallTime last_sign_of_life(const fs::path& attempt_dir, WallTime started) {
 }
 
 std::string reason_of(const Abandoned& run, const json& attempt) {
+    if (run.fetched) return "lost: it went on when this copy of it was made";
     std::string reason = run.sign.rebooted ? "lost: the machine was restarted" : "lost: poster was killed";
     if (child_of(attempt).pid == 0) reason += " before the command started";
     return reason;

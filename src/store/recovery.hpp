@@ -18,6 +18,7 @@ struct Abandoned {
     int attempt = 1;
     LifeSign sign;            // holds the claim
     bool has_outcome = false; // only its end hooks are missing, if anything: the caller knows
+    bool fetched = false;     // a copy of one that went on: it is recorded, and nothing else is done
     bool child_alive = false; // processes of the run are still there: end them before the outcome is written
 };
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 
-from harness import PosterTest, main, poster_only, python
+from harness import POSTER_TEST, PosterTest, is_running, kill_quietly, main, poster_only, python, wait_until
 from services import need_root, s3, sshd
 
 TRAIN = """
@@ -289,6 +289,39 @@ class CommonTests:
 
 @poster_only
 class FromADirectory(CommonTests, Fetching):
+    def test_the_copy_of_a_run_that_went_on_is_recorded_and_nothing_else_is_touched(self):
+        code = "import subprocess, sys; p = subprocess.Popen(['sleep', '1000'], start_new_session=True); print(p.pid, flush=True)"
+        process = self.start(*python(code + "; sys.stdin.read()"), stdin=subprocess.PIPE)
+        run = self.only_run()
+        self.wait_for(self.attempt_dir(run) / "output.log", b"\n")
+        left_on_purpose = int(self.log(run))
+        self.addCleanup(kill_quietly, left_on_purpose)
+        records = ("run.json", "attempts/1/attempt.json")
+        copied = lambda: self.sync_when_settled() or all(self.there(run, record).exists() for record in records)
+        wait_until(copied, what="a copy of its records")
+        here, self.store = self.store, self.tmp / "second"
+        mailbox = self.tmp / "mailbox"
+        second = {"program": POSTER_TEST, "env": {**self.env, "POSTER_SYNC_MODE": "auto", "POSTER_MAILBOX_PATH": str(mailbox)}}
+        self.poster("fetch", "--all", **second, check=0)
+        [row] = self.poster_json("ls", **second)
+        self.assertEqual(row["status"], "running")
+        self.assertIn(b"is a copy here", self.poster("stop", run.name, **second, check=1).stderr)
+        self.assertIsNone(process.poll())
+
+        process.stdin.close()
+        process.wait()
+        self.poster("sync", run.name, "--store", str(here), store=False, check=0)
+        there = content_of(self.there(run))
+        self.assertEqual(json.loads(there["attempts/1/attempt.json"])["status"], "finished")
+        [row] = self.poster_json("ls", **second)
+        self.assertEqual((row["status"], row["reason"]), ("lost", "lost: it went on when this copy of it was made"))
+        self.assertTrue(is_running(left_on_purpose))
+        self.assertFalse(mailbox.exists())
+        self.assertEqual(os.listdir(self.store / "active"), [])
+        self.assertEqual(self.poster("sync", "--dry-run", **second, check=0).stdout, b"")
+        self.assertEqual(content_of(self.there(run)), there)
+        kill_quietly(left_on_purpose)
+
     def test_a_hostile_manifest_leads_nowhere(self):
         outside = self.tmp / "outside"
         outside.mkdir()

@@ -222,6 +222,19 @@ TEST_CASE("nobody ends himself or those he descends from") {
           })) == 0);
 }
 
+TEST_CASE("a run that was fetched is recorded as lost, and nothing that it names is ended") {
+    StoreFixture fixture;
+    Child stranger{"echo ready; while :; do sleep 0.05; done", "another-run"};
+    Child left{"echo ready; while :; do sleep 0.05; done", kId};
+    abandon(fixture, {{"child_pid", stranger.pid()}, {"child_start_ticks", start_ticks(stranger.pid()).value()}});
+    fs::remove(fixture.attempt_dir(kId) / "lock");
+    auto claimed = claim_abandoned(fixture.store);
+    REQUIRE(claimed.size() == 1);
+    CHECK(claimed[0].fetched);
+    CHECK_FALSE(claimed[0].child_alive);
+    CHECK(record_lost(fixture.store, claimed[0]).reason == "lost: it went on when this copy of it was made");
+}
+
 TEST_CASE("what a run with an outcome left behind lives on") {
     StoreFixture fixture;
     json attempt = json::object();
