@@ -1,5 +1,8 @@
 #include "aws_credentials.hpp"
 
+#include <strings.h>
+
+#include <array>
 #include <cstdlib>
 #include <sstream>
 
@@ -27,8 +30,39 @@ fs::path aws_file(const char* variable, const char* name) {
     return home.empty() ? fs::path{} : fs::path{home} / ".aws" / name;
 }
 
+std::string value_of(const std::map<std::string, std::string>& values, const std::string& key) {
+    const auto found = values.find(key);
+    return found == values.end() ? "" : found->second;
+}
+
 AwsSections read_sections(const fs::path& path) {
     return path.empty() ? AwsSections{} : parse_aws_file(read_file(path).value_or(""));
+}
+
+// [profile "my lab"] is quoted as in a shell.
+std::string section_name(const std::string& text) {
+    if (text.find_first_of("\"'") == std::string::npos) return text;
+    const auto words = shell_split(text);
+    if (!words) return text;
+    std::string name;
+    for (const std::string& word : *words) name += (name.empty() ? "" : " ") + word;
+    return name;
+}
+
+// As AWS's tools have it: without encryption only what is of this machine is asked, as the token goes there.
+void refuse_other_hosts(const std::string& url) {
+    constexpr std::array kHosts{"localhost", "127.", "[::1]", "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};
+    if (url.starts_with("https://")) return;
+    const std::size_t begin = url.starts_with("http://") ? 7 : std::string::npos;
+    const std::string host =
+        begin == std::string::npos ? "" : url.substr(begin, url.find_first_of("/?#", begin) - begin);
+    const std::string name =
+        host.starts_with('[') ? host.substr(0, host.find(']') + 1) : host.substr(0, host.find(':'));
+    const bool numbers = name.find_first_not_of("0123456789.") == std::string::npos;
+    for (const std::string allowed : kHosts)
+        if (name == allowed || (allowed == "127." && numbers && name.starts_with(allowed))) return;
+    throw Error("AWS_CONTAINER_CREDENTIALS_FULL_URI names a host that is not this container's",
+                "it begins with https://, or is of 127.0.0.1 or localhost");
 }
 
 constexpr const char* kNoCredentials =
@@ -54,7 +88,7 @@ AwsSections parse_aws_file(const std::string& text) {
         if (content.empty() || content[0] == '#' || content[0] == ';') continue;
         const std::size_t bracket = content.find(']');
         if (content[0] == '[' && bracket != std::string::npos) {
-            section = &sections[trimmed(content.substr(1, bracket - 1))];
+            section = &sections[section_name(trimmed(content.substr(1, bracket - 1)))];
             outer.clear();
             continue;
         }
@@ -73,8 +107,8 @@ AwsSections parse_aws_file(const std::string& text) {
 }
 
 std::string AwsProfile::value(const std::string& key) const {
-    const auto found = values.find(key);
-    return found == values.end() ? "" : found->second;
+    const std::string secret = value_of(secrets, key);
+    return secret.empty() ? value_of(config, key) : secret;
 }
 
 AwsProfile read_aws_profile() {
@@ -92,10 +126,8 @@ AwsProfile read_aws_profile() {
         throw Error("the AWS profile '" + profile.name + "' is neither in ~/.aws/config nor in ~/.aws/credentials",
                     "AWS_PROFILE names it: see whether it is spelled right");
     }
-    if (of_config != config.end()) profile.values = of_config->second;
-    if (of_secrets != secrets.end()) {
-        for (const auto& [key, value] : of_secrets->second) profile.values[key] = value;
-    }
+    if (of_config != config.end()) profile.config = of_config->second;
+    if (of_secrets != secrets.end()) profile.secrets = of_secrets->second;
     if (const auto services = config.find("services " + profile.value("services")); services != config.end())
         profile.endpoint = services->second["s3.endpoint_url"];
     if (profile.endpoint.empty()) profile.endpoint = profile.value("s3.endpoint_url");
@@ -122,34 +154,79 @@ AwsCredentialChain::AwsCredentialChain(bool metadata, TransferOptions options)
     : metadata_(metadata), options_(std::move(options)) {
     options_.connect_timeout = Milliseconds{2'000};
     options_.stall_timeout = Milliseconds{5'000};
+    options_.proxies = false; // they are of this machine
+}
+
+// Well before they expire; but a service that gives no longer ones is not asked at each request.
+bool AwsCredentialChain::is_to_be_renewed() const {
+    constexpr Milliseconds kBefore{300'000}, kSeldom{30'000};
+    if (!found_->expires) return false;
+    const WallTime now = wall_now();
+    return *found_->expires <= now || (*found_->expires - kBefore < now && looked_ + kSeldom < now);
 }
 
 AwsCredentials AwsCredentialChain::credentials() {
     const std::lock_guard lock{mutex_};
-    constexpr Milliseconds kBefore{300'000};
-    if (!found_ || (found_->expires && *found_->expires - kBefore < wall_now())) found_ = find();
+    if (found_ && !is_to_be_renewed()) return found_->credentials;
+    const bool still_good = found_ && *found_->expires > wall_now();
+    looked_ = wall_now();
+    try {
+        found_ = find();
+    } catch (const Error&) {
+        if (!still_good) throw;
+    }
     return found_->credentials;
 }
 
+bool AwsCredentialChain::renew(const AwsCredentials& stale) {
+    const std::lock_guard lock{mutex_};
+    if (!found_ || found_->credentials == stale) found_ = find();
+    return found_->credentials != stale;
+}
+
 AwsCredentialChain::Found AwsCredentialChain::find() const {
-    // As AWS's tools do it: a profile that is named on purpose comes before the keys of the environment only where
-    // these are not set.
-    if (const std::string key = environment("AWS_ACCESS_KEY_ID"); !key.empty()) {
-        const std::string secret = environment("AWS_SECRET_ACCESS_KEY");
-        if (secret.empty()) throw Error("AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not", kNoCredentials);
-        return {{key, secret, environment("AWS_SESSION_TOKEN")}, {}};
-    }
-    const AwsProfile profile = read_aws_profile();
-    if (const std::string key = profile.value("aws_access_key_id"); !key.empty())
-        return {{key, profile.value("aws_secret_access_key"), profile.value("aws_session_token")}, {}};
-    if (const std::string command = profile.value("credential_process"); !command.empty()) {
-        if (auto found = from_program(command)) return *found;
-    }
+    // As AWS's tools do it: the keys of the environment come before those of a profile, also of one that is named.
+    if (auto found = from_environment()) return *found;
+    if (auto found = from_profile()) return *found;
     if (metadata_) {
         if (auto found = from_container()) return *found;
         if (auto found = from_machine()) return *found;
     }
     throw Error("there are no credentials for S3", kNoCredentials);
+}
+
+std::optional<AwsCredentialChain::Found> AwsCredentialChain::from_environment() {
+    const std::string key = environment("AWS_ACCESS_KEY_ID");
+    if (key.empty()) return {};
+    const std::string secret = environment("AWS_SECRET_ACCESS_KEY");
+    if (secret.empty()) throw Error("AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not", kNoCredentials);
+    return Found{{key, secret, environment("AWS_SESSION_TOKEN")}, {}};
+}
+
+// ~/.aws/credentials, then a program, then ~/.aws/config; never a key of one with the secret of the other.
+std::optional<AwsCredentialChain::Found> AwsCredentialChain::from_profile() const {
+    const AwsProfile profile = read_aws_profile();
+    const auto keys_of = [&profile](const std::map<std::string, std::string>& values) -> std::optional<Found> {
+        const std::string key = value_of(values, "aws_access_key_id");
+        if (key.empty()) return {};
+        const std::string secret = value_of(values, "aws_secret_access_key");
+        if (secret.empty())
+            throw Error("the AWS profile '" + profile.name + "' has an aws_access_key_id without its secret",
+                        kNoCredentials);
+        return Found{{key, secret, value_of(values, "aws_session_token")}, {}};
+    };
+    const std::string exported = "set credential_process = aws configure export-credentials --profile " +
+                                 shell_quote(profile.name) + " in a profile of its own, and AWS_PROFILE to that";
+    if (!profile.value("role_arn").empty()) // another identity than that of keys which may be there
+        throw Error("the AWS profile '" + profile.name + "' assumes a role, which is left to AWS's own tools",
+                    exported);
+    if (auto found = keys_of(profile.secrets)) return found;
+    if (const std::string command = profile.value("credential_process"); !command.empty()) return from_program(command);
+    if (auto found = keys_of(profile.config)) return found;
+    if (!profile.value("sso_session").empty() || !profile.value("sso_start_url").empty())
+        throw Error("the AWS profile '" + profile.name + "' is of a single sign-on, which is left to AWS's own tools",
+                    exported);
+    return {};
 }
 
 AwsCredentialChain::Found AwsCredentialChain::parse(const std::string& text, const std::string& source) {
@@ -159,6 +236,8 @@ AwsCredentialChain::Found AwsCredentialChain::parse(const std::string& text, con
         return found != json.end() && found->is_string() ? found->get<std::string>() : std::string{};
     };
     Found found;
+    if (json.is_object() && json.value("Version", nlohmann::json(1)) != 1)
+        throw Error(source + " gave credentials of a version that is not known", "it is to be 1");
     const std::string token = word("SessionToken");
     found.credentials = {word("AccessKeyId"), word("SecretAccessKey"), token.empty() ? word("Token") : token};
     if (found.credentials.access_key.empty() || found.credentials.secret_key.empty())
@@ -183,6 +262,7 @@ std::string AwsCredentialChain::get(const std::string& url, const Pairs& headers
     request.url = url;
     request.headers = headers;
     const HttpResponse response = client.perform(request);
+    if (response.status == 404) return {};
     if (response.status != 200)
         throw TransferError("the credentials' service answered " + std::to_string(response.status), {}, true);
     return response.body;
@@ -193,6 +273,7 @@ std::optional<AwsCredentialChain::Found> AwsCredentialChain::from_container() co
     if (const std::string path = environment("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"); !path.empty())
         url = "http://169.254.170.2" + path;
     if (url.empty()) return {};
+    refuse_other_hosts(url);
     std::string token = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     if (const std::string file = environment("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty())
         token = trimmed(read_file(file).value_or(""));
@@ -202,7 +283,7 @@ std::optional<AwsCredentialChain::Found> AwsCredentialChain::from_container() co
 }
 
 std::optional<AwsCredentialChain::Found> AwsCredentialChain::from_machine() const {
-    if (environment("AWS_EC2_METADATA_DISABLED") == "true") return {};
+    if (::strcasecmp(environment("AWS_EC2_METADATA_DISABLED").c_str(), "true") == 0) return {};
     std::string base = environment("AWS_EC2_METADATA_SERVICE_ENDPOINT");
     if (base.empty()) base = "http://169.254.169.254";
     while (base.ends_with('/')) base.pop_back();
@@ -211,6 +292,7 @@ std::optional<AwsCredentialChain::Found> AwsCredentialChain::from_machine() cons
     const Pairs headers{{"X-aws-ec2-metadata-token", token}};
     const std::string roles = base + "/latest/meta-data/iam/security-credentials/";
     const std::string role = trimmed(get(roles, headers));
+    if (role.empty()) throw Error("the machine's service knows no role of this machine", "attach one to the instance");
     return parse(get(roles + uri_encode(role.substr(0, role.find('\n')), Slashes::encoded), headers),
                  "the machine's service");
 }

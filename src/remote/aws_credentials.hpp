@@ -16,12 +16,12 @@ namespace poster {
 using AwsSections = std::map<std::string, std::map<std::string, std::string>>;
 AwsSections parse_aws_file(const std::string& text);
 
-// The profile that AWS_PROFILE names, else "default": ~/.aws/config below ~/.aws/credentials.
+// The profile that AWS_PROFILE names, else "default".
 struct AwsProfile {
     std::string name;
-    std::map<std::string, std::string> values; // aws_access_key_id, region, endpoint_url …
-    std::string endpoint;                      // of S3
-    std::string value(const std::string& key) const;
+    std::map<std::string, std::string> config, secrets; // of ~/.aws/config and ~/.aws/credentials
+    std::string endpoint;                               // of S3
+    std::string value(const std::string& key) const;    // of either; empty: it is not set
 };
 AwsProfile read_aws_profile();             // throws Error where AWS_PROFILE names one that is nowhere
 std::string aws_region();                  // of the environment or the profile; empty: none is set
@@ -34,6 +34,8 @@ public:
     AwsCredentialChain(bool metadata, TransferOptions options);
     // Asked for again before they expire. Throws Error where there are none. Safe from any thread.
     AwsCredentials credentials();
+    // Looks again, as those are over. false: there are no others. Throws as credentials().
+    bool renew(const AwsCredentials& stale);
 
 private:
     struct Found {
@@ -41,6 +43,9 @@ private:
         std::optional<WallTime> expires;
     };
     Found find() const;
+    static std::optional<Found> from_environment();
+    std::optional<Found> from_profile() const;
+    bool is_to_be_renewed() const;
     std::optional<Found> from_program(const std::string& command) const;
     std::optional<Found> from_container() const;
     std::optional<Found> from_machine() const;
@@ -51,6 +56,7 @@ private:
     TransferOptions options_;
     std::mutex mutex_;
     std::optional<Found> found_;
+    WallTime looked_{}; // when
 };
 
 } // namespace poster

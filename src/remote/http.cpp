@@ -194,6 +194,7 @@ public:
         if (!ca_file.empty()) set(CURLOPT_CAINFO, ca_file.c_str());
         set(CURLOPT_CONNECTTIMEOUT_MS, long(options.connect_timeout.count()));
         set(CURLOPT_TCP_KEEPALIVE, 1L);
+        if (!options.proxies) set(CURLOPT_NOPROXY, "*");
         set(CURLOPT_BUFFERSIZE, 256L << 10);
         set(CURLOPT_UPLOAD_BUFFERSIZE, 512L << 10);
         set(CURLOPT_NOPROGRESS, 0L);

@@ -35,6 +35,7 @@ struct TransferOptions {
     std::string ca_variable; // one more variable that may name it: AWS_CA_BUNDLE
     Milliseconds connect_timeout{10'000};
     Milliseconds stall_timeout{30'000}; // without a byte in either direction
+    bool proxies = true;                // of the environment
     std::function<bool()> cancelled;    // asked at least once a second; true: TransferError at once
 };
 

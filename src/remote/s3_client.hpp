@@ -2,6 +2,7 @@
 // The requests of S3 that poster needs, signed, their answers read and their errors understood.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <mutex>
@@ -51,6 +52,10 @@ public:
     std::string region() const;
     void use_region(const std::string& region);
     AwsCredentials credentials() { return chain_.credentials(); }
+    bool renew(const AwsCredentials& stale); // whether there are others instead
+    // As the server asked for it: until then nobody sends anything.
+    std::chrono::steady_clock::time_point paused_until() const;
+    void pause_until(std::chrono::steady_clock::time_point time);
 
     std::atomic<bool> reached{false};  // it has answered: what fails now may be a single request
     std::atomic<bool> checksums{true}; // it knows x-amz-checksum-sha256
@@ -63,7 +68,10 @@ private:
     AwsCredentialChain chain_;
     mutable std::mutex mutex_;
     std::string region_;
+    std::chrono::steady_clock::time_point paused_until_{};
 };
+
+struct S3ErrorBody;
 
 struct S3Object {
     std::uint64_t bytes = 0;
@@ -126,7 +134,13 @@ private:
     HttpResponse perform(const Call& call);
     HttpResponse send(const Call& call, Retries& retries, std::uint64_t& told);
     bool mended(const Call& call, const HttpResponse& response, Retries& retries);
+    bool mended_region(const HttpResponse& response, const S3ErrorBody& body, Retries& retries);
+    bool asked_why(const Call& call, const HttpResponse& response, Retries& retries);
+    bool mended_clock(const HttpResponse& response, const S3ErrorBody& body, Retries& retries);
+    bool mended_credentials(const S3ErrorBody& body, Retries& retries);
+    bool mended_checksum(const HttpResponse& response, const S3ErrorBody& body, Retries& retries);
     bool worth_again(const S3Error& error, Retries& retries) const;
+    bool waited_until(std::chrono::steady_clock::time_point until) const;
     std::string checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice);
 
     S3Session& session_;

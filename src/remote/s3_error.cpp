@@ -30,6 +30,8 @@ constexpr std::array kMeanings{
     Meaning{"InvalidAccessKeyId", Kind::permanent_everywhere, kKeys},
     Meaning{"SignatureDoesNotMatch", Kind::permanent_everywhere, kKeys},
     Meaning{"InvalidToken", Kind::permanent_everywhere, kToken},
+    Meaning{"TokenRefreshRequired", Kind::permanent_everywhere, kToken},
+    Meaning{"ExpiredTokenException", Kind::permanent_everywhere, kToken},
     Meaning{"ExpiredToken", Kind::permanent_everywhere, kToken},
     Meaning{
         "AccessDenied", Kind::permanent_everywhere,
@@ -39,8 +41,9 @@ constexpr std::array kMeanings{
     Meaning{"InvalidStorageClass", Kind::permanent_everywhere, "see whether s3.storage_class is one of this server's"},
     Meaning{"AuthorizationHeaderMalformed", Kind::permanent_everywhere, "set s3.region to the bucket's region"},
     Meaning{"PermanentRedirect", Kind::permanent_everywhere, "set s3.region to the bucket's region"},
+    Meaning{"TemporaryRedirect", Kind::passing_everywhere, "the bucket is new: try again later"},
     Meaning{"KeyTooLongError", Kind::permanent, "leave the file out by upload.exclude, or shorten s3.prefix"},
-    Meaning{"RequestTimeTooSkewed", Kind::passing_everywhere, ""},
+    Meaning{"RequestTimeTooSkewed", Kind::passing_everywhere, "set the clock of this machine"},
     Meaning{"SlowDown", Kind::passing_everywhere, ""},
     Meaning{"QuotaExceeded", Kind::passing_everywhere, "the storage is full"},
     Meaning{"XMinioStorageFull", Kind::passing_everywhere, "the storage is full"},
@@ -83,7 +86,8 @@ S3ErrorBody parse_s3_error(const std::string& xml) {
     pugi::xml_document document;
     if (!document.load_buffer(xml.data(), xml.size())) return {};
     const pugi::xml_node error = document.child("Error");
-    return {error.child_value("Code"), error.child_value("Message"), error.child_value("Region")};
+    return {error.child_value("Code"), error.child_value("Message"), error.child_value("Region"),
+            error.child_value("ServerTime")};
 }
 
 S3Error s3_error(const std::string& what, const S3Place& place, const HttpResponse& response) {

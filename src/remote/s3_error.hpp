@@ -11,7 +11,7 @@ namespace poster {
 S3Error s3_error(const std::string& what, const S3Place& place, const HttpResponse& response);
 
 struct S3ErrorBody {
-    std::string code, message, region;
+    std::string code, message, region, server_time;
 };
 S3ErrorBody parse_s3_error(const std::string& xml); // all empty: it is none
 

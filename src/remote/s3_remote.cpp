@@ -40,7 +40,8 @@ std::size_t S3Remote::remove_leftovers(Milliseconds older, bool dry_run) {
     std::size_t count = 0;
     // Others may keep things in the bucket: only what lies where poster's runs do.
     for (const S3Upload& upload : client.uploads(prefix_.empty() ? "runs/" : prefix_ + "/runs/")) {
-        if (wall_now() - upload.begun < older) continue;
+        const WallTime now = wall_now() + Milliseconds{session_.clock_ahead.load()};
+        if (now - upload.begun < older) continue;
         if (!dry_run) client.abort(upload);
         ++count;
     }

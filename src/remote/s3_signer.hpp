@@ -12,6 +12,7 @@ namespace poster {
 
 struct AwsCredentials {
     std::string access_key, secret_key, session_token; // empty session_token: none
+    bool operator==(const AwsCredentials&) const = default;
 };
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;

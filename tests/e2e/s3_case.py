@@ -25,20 +25,29 @@ if int(sys.argv[1]):
     (folder / "large.bin").write_bytes(os.urandom(int(sys.argv[1])))
 """
 
+# Reads everything in the bucket into the folder.
 READER = """
-import boto3, json, os, pathlib, sys
-bucket, folder, extra = sys.argv[1], pathlib.Path(sys.argv[2]), json.loads(sys.argv[3])
-client = boto3.client("s3", **extra)
 seen = {}
 for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
     for entry in page.get("Contents", []):
-        path = folder / entry["Key"]
+        path = pathlib.Path(folder) / entry["Key"]
         path.parent.mkdir(parents=True, exist_ok=True)
         client.download_file(bucket, entry["Key"], str(path))
         head = client.head_object(Bucket=bucket, Key=entry["Key"])
         seen[entry["Key"]] = {"bytes": entry["Size"], "metadata": head["Metadata"], "etag": entry["ETag"]}
 uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-print(json.dumps({"objects": seen, "uploads": [upload["Key"] for upload in uploads]}))
+result = {"objects": seen, "uploads": [upload["Key"] for upload in uploads]}
+"""
+
+# A line of JSON for each: [code, variables]; `result` is answered.
+BOTO3 = """
+import boto3, json, pathlib, sys
+client = boto3.client("s3", endpoint_url=sys.argv[1])
+for line in sys.stdin:
+    code, variables = json.loads(line)
+    names = {"client": client, "pathlib": pathlib, "result": None, **variables}
+    exec(code, names)
+    print(json.dumps(names["result"]), flush=True)
 """
 
 MEBIBYTE = 1 << 20
@@ -49,6 +58,19 @@ class S3Case(PosterTest):
     def setUpClass(cls):
         super().setUpClass()
         cls.server = cls.enterClassContext(s3())
+        cls._boto3 = None
+
+    @classmethod
+    def boto3(cls, code, **variables):
+        """Runs the code in a process that has boto3, and the `client` of the server; gives its `result`."""
+        if cls._boto3 is None:
+            env = {**os.environ, **cls.server.env, "NO_PROXY": "*"}
+            command = [VENV_PYTHON, "-c", BOTO3, cls.server.endpoint]
+            cls._boto3 = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            cls.addClassCleanup(cls._boto3.communicate)
+        cls._boto3.stdin.write(json.dumps([code, variables]) + "\n")
+        cls._boto3.stdin.flush()
+        return json.loads(cls._boto3.stdout.readline() or "null")
 
     def setUp(self):
         super().setUp()
@@ -71,14 +93,7 @@ class S3Case(PosterTest):
 
     def seen_by_boto3(self):
         folder = self.tmp / "seen"
-        done = subprocess.run(
-            [VENV_PYTHON, "-c", READER, self.bucket, folder, json.dumps({"endpoint_url": self.server.endpoint})],
-            env={**os.environ, **self.env},
-            stdout=subprocess.PIPE,
-            check=True,
-            timeout=300,
-        )
-        return folder, json.loads(done.stdout)
+        return folder, self.boto3(READER, bucket=self.bucket, folder=str(folder))
 
     def assert_arrived(self, run=None):
         """Every file of the run is there as it is here, and what is noted as delivered is there; boto3 says so."""
