@@ -7,7 +7,7 @@
 
 namespace poster {
 
-std::string base64_of_hex(const std::string& digits);
+std::string bytes_of_hex(const std::string& digits);
 
 struct S3Client::Call {
     std::string method, key;

@@ -8,6 +8,7 @@
 
 #include "base64.hpp"
 #include "s3_call.hpp"
+#include "s3_etag.hpp"
 
 namespace poster {
 
@@ -71,6 +72,7 @@ std::optional<S3Object> S3Client::head(const std::string& key) {
         object.bytes = std::strtoull(response.header("content-length").c_str(), nullptr, 10);
         object.etag = response.header("etag");
         object.noted_sha256 = response.header("x-amz-meta-sha256");
+        object.verified = !response.header("x-amz-checksum-sha256").empty();
         object.sha256 = hex_of_base64(response.header("x-amz-checksum-sha256"));
         return object;
     } catch (const S3Error& error) {
@@ -92,11 +94,30 @@ std::string S3Client::checked_etag(const Call& call, const HttpResponse& respons
     return etag;
 }
 
+// Whether the answer says that what arrived is what was sent: by its SHA-256, or, of older servers, by its MD5.
+bool S3Client::proves(const HttpResponse& response, const S3Slice& slice) const {
+    if (!response.header("x-amz-checksum-sha256").empty()) return true;
+    return session_.etag_is_md5 && etag_is_of(response.header("etag"), slice);
+}
+
+std::string S3Client::sha256_of(const std::string& key) {
+    Sha256 hash;
+    const S3Sink sink{[&](std::string_view bytes) { hash.update(bytes); }, [&] { hash = Sha256{}; }};
+    get(key, {}, sink);
+    return hash.hex();
+}
+
 std::string S3Client::put(const std::string& key, const S3Slice& slice, const std::string& file_sha256) {
     Call call{"PUT", key, {}, {{"x-amz-meta-sha256", file_sha256}}, {}, &slice, nullptr, true};
     if (const std::string& name = session_.place().storage_class; !name.empty())
         call.headers.emplace_back("x-amz-storage-class", name);
-    return checked_etag(call, perform(call), slice);
+    const HttpResponse response = perform(call);
+    const std::string etag = checked_etag(call, response, slice);
+    if (proves(response, slice)) return etag;
+    if (sha256_of(key) != slice.sha256)
+        throw S3Error(call.what(session_.place()) + ": other bytes arrived than were sent", {}, S3Error::Kind::passing);
+    session_.etag_is_md5 = false;
+    return etag;
 }
 
 void S3Client::get(const std::string& key, std::optional<std::pair<std::uint64_t, std::uint64_t>> offset_and_bytes,
@@ -129,7 +150,7 @@ S3Part S3Client::upload_part(const S3Upload& upload, int number, const S3Slice& 
                     nullptr, true};
     const HttpResponse response = perform(call);
     return {number, slice.bytes, checked_etag(call, response, slice),
-            hex_of_base64(response.header("x-amz-checksum-sha256"))};
+            hex_of_base64(response.header("x-amz-checksum-sha256")), proves(response, slice)};
 }
 
 std::vector<S3Part> S3Client::parts(const S3Upload& upload) {
@@ -143,7 +164,7 @@ std::vector<S3Part> S3Client::parts(const S3Upload& upload) {
         for (const pugi::xml_node part : result.children("Part")) {
             parts.push_back({std::atoi(part.child_value("PartNumber")),
                              std::strtoull(part.child_value("Size"), nullptr, 10), part.child_value("ETag"),
-                             hex_of_base64(part.child_value("ChecksumSHA256"))});
+                             hex_of_base64(part.child_value("ChecksumSHA256")), true});
         }
         const std::string next = result.child_value("NextPartNumberMarker");
         if (result.child_value("IsTruncated") != std::string{"true"} || next.empty() || next == after) return parts;
@@ -155,7 +176,8 @@ std::string S3Client::complete(const S3Upload& upload, const std::vector<S3Part>
     std::string body = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
     for (const S3Part& part : parts) {
         body += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>{}</ETag>", part.number, xml_escaped(part.etag));
-        if (!part.sha256.empty()) body += "<ChecksumSHA256>" + base64_of_hex(part.sha256) + "</ChecksumSHA256>";
+        if (!part.sha256.empty())
+            body += "<ChecksumSHA256>" + to_base64(bytes_of_hex(part.sha256)) + "</ChecksumSHA256>";
         body += "</Part>";
     }
     body += "</CompleteMultipartUpload>";

@@ -61,6 +61,7 @@ public:
     std::atomic<bool> checksums{true}; // it knows x-amz-checksum-sha256
     // It has shown that it verifies that: as the checksum is signed, the body needs no second hash in the signature.
     std::atomic<bool> verifies{false};
+    std::atomic<bool> etag_is_md5{true};      // until one is not
     std::atomic<std::int64_t> clock_ahead{0}; // milliseconds of its clock before ours
 
 private:
@@ -78,6 +79,7 @@ struct S3Object {
     std::string etag;
     std::string noted_sha256; // as poster noted it with the object; empty: it did not
     std::string sha256;       // as the server computed it of the whole; empty: it did not
+    bool verified = false;    // it has a SHA-256 of the whole or of the parts, and so has looked at what arrived
 };
 
 struct S3Part {
@@ -85,6 +87,7 @@ struct S3Part {
     std::uint64_t bytes = 0;
     std::string etag;
     std::string sha256; // empty: the server does not tell
+    bool proven = true; // what arrived is what was sent
 };
 
 struct S3Upload {
@@ -112,10 +115,12 @@ public:
     S3Client(S3Session& session, std::function<bool()> cancelled);
 
     std::optional<S3Object> head(const std::string& key); // nullopt: it is not there
-    // Returns the ETag. `file_sha256` is noted with the object.
+    // Returns the ETag. `file_sha256` is noted with the object. Where the server does not say what arrived, it is read.
     std::string put(const std::string& key, const S3Slice& slice, const std::string& file_sha256);
     void get(const std::string& key, std::optional<std::pair<std::uint64_t, std::uint64_t>> offset_and_bytes,
              const S3Sink& sink);
+
+    std::string sha256_of(const std::string& key); // reads the object
 
     std::string create_upload(const std::string& key, const std::string& file_sha256); // returns its id
     S3Part upload_part(const S3Upload& upload, int number, const S3Slice& slice);
@@ -142,6 +147,7 @@ private:
     bool worth_again(const S3Error& error, Retries& retries) const;
     bool waited_until(std::chrono::steady_clock::time_point until) const;
     std::string checked_etag(const Call& call, const HttpResponse& response, const S3Slice& slice);
+    bool proves(const HttpResponse& response, const S3Slice& slice) const;
 
     S3Session& session_;
     std::function<bool()> cancelled_;

@@ -140,20 +140,11 @@ protected:
         }
         std::string sha256 = object->sha256.empty() ? object->noted_sha256 : object->sha256;
         if (object->bytes != it.bytes) return finish(index, changed(shown));
-        if (sha256.empty()) sha256 = hash_of(client, name);
+        if (sha256.empty()) sha256 = client.sha256_of(name);
         finish(index, sha256 == it.sha256 ? Delivery::arrived(object->etag) : changed(shown));
     }
 
 private:
-    static std::string hash_of(S3Client& client, const std::string& name) {
-        Sha256 hash;
-        S3Sink sink;
-        sink.take = [&](std::string_view bytes) { hash.update(bytes); };
-        sink.again = [&] { hash = Sha256{}; };
-        client.get(name, {}, sink);
-        return hash.hex();
-    }
-
     const S3Place& place_;
     std::string prefix_;
     std::atomic<bool> looked_{false};

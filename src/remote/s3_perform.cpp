@@ -36,10 +36,10 @@ auto everywhere(const Work& work) {
 
 } // namespace
 
-std::string base64_of_hex(const std::string& digits) {
+std::string bytes_of_hex(const std::string& digits) {
     std::string bytes;
     for (std::size_t i = 0; i + 1 < digits.size(); i += 2) bytes += char(std::stoi(digits.substr(i, 2), nullptr, 16));
-    return to_base64(bytes);
+    return bytes;
 }
 
 S3Session::S3Session(S3Place place)
@@ -103,7 +103,7 @@ HttpResponse S3Client::send(const Call& call, Retries& retries, std::uint64_t& t
     if (retries.sent_checksum && call.slice == nullptr) {
         to_sign.headers.emplace_back("x-amz-checksum-algorithm", "SHA256");
     } else if (retries.sent_checksum) {
-        to_sign.headers.emplace_back("x-amz-checksum-sha256", base64_of_hex(payload));
+        to_sign.headers.emplace_back("x-amz-checksum-sha256", to_base64(bytes_of_hex(payload)));
     }
     if (!credentials.session_token.empty())
         to_sign.headers.emplace_back("x-amz-security-token", credentials.session_token);

@@ -10,6 +10,7 @@
 #include <fd.hpp>
 #include <sha256.hpp>
 
+#include "s3_etag.hpp"
 #include "s3_transfer.hpp"
 
 namespace poster {
@@ -74,13 +75,13 @@ protected:
     void begin(S3Client& client, std::size_t index) override {
         const RemoteFile& it = file(index);
         const std::string name = key(index);
+        Fd local = open_local(it);
         if (it.bytes > kWorthAsking) {
-            if (const auto receipt = is_there(client, name, it)) {
+            if (const auto receipt = is_there(client, name, local.get(), it)) {
                 progress().moved(index, it.bytes);
                 return finish(index, Delivery::arrived(*receipt));
             }
         }
-        Fd local = open_local(it);
         if (it.bytes > part_bytes_) return begin_large(client, index, name, std::move(local));
         const S3Slice slice{local.get(), 0, it.bytes, it.sha256,
                             [this, index](std::uint64_t bytes) { progress().moved(index, bytes); }};
@@ -88,15 +89,34 @@ protected:
     }
 
 private:
-    // The ETag of an object with these bytes.
-    static std::optional<std::string> is_there(S3Client& client, const std::string& name, const RemoteFile& it) {
+    // An object that was sent with this hash.
+    static std::optional<S3Object> noted(S3Client& client, const std::string& name, const RemoteFile& it) {
         try {
-            const auto object = client.head(name);
-            if (object && object->bytes == it.bytes && object->noted_sha256 == it.sha256) return object->etag;
+            auto object = client.head(name);
+            if (object && object->bytes == it.bytes && object->noted_sha256 == it.sha256) return object;
         } catch (const S3Error& error) {
             if (error.status != 403) throw; // some may write and not read
         }
         return {};
+    }
+
+    // The ETag of an object with these bytes. Where the server has not looked at them itself, an upload that was cut
+    // short may not have been verified.
+    std::optional<std::string> is_there(S3Client& client, const std::string& name, int local,
+                                        const RemoteFile& it) const {
+        const auto object = noted(client, name, it);
+        if (!object) return {};
+        const S3Slice whole{local, 0, it.bytes, it.sha256, {}};
+        const bool same = object->verified || etag_is_of(object->etag, whole) ||
+                          etag_is_of_parts(object->etag, whole, part_bytes_of(it)) ||
+                          client.sha256_of(name) == it.sha256;
+        return same ? std::optional{object->etag} : std::nullopt;
+    }
+
+    // There are at most so many parts.
+    std::uint64_t part_bytes_of(const RemoteFile& it) const {
+        const std::uint64_t least = (it.bytes + kMostParts - 1) / kMostParts;
+        return std::max(part_bytes_, (least + kMegabyte - 1) / kMegabyte * kMegabyte);
     }
 
     void begin_large(S3Client& client, std::size_t index, const std::string& name, Fd local) {
@@ -105,8 +125,7 @@ private:
         large->index = index;
         large->file = std::move(local);
         large->bytes = it.bytes;
-        const std::uint64_t least = (it.bytes + kMostParts - 1) / kMostParts;
-        large->part_bytes = std::max(part_bytes_, (least + kMegabyte - 1) / kMegabyte * kMegabyte);
+        large->part_bytes = part_bytes_of(it);
         large->upload = {name, {}, {}};
         resume(client, *large);
         if (large->upload.id.empty()) large->upload.id = client.create_upload(name, it.sha256);
@@ -142,8 +161,7 @@ private:
             number = ++large.next;
         }
         const auto before = large.there.find(number);
-        const bool reused =
-            before != large.there.end() && before->second.bytes == slice.bytes && before->second.sha256 == slice.sha256;
+        const bool reused = before != large.there.end() && is_part(before->second, slice);
         slice.sent = [this, index = large.index](std::uint64_t bytes) { progress().moved(index, bytes); };
         if (reused) slice.sent(slice.bytes);
         const S3Part part = reused ? before->second : client.upload_part(large.upload, number, slice);
@@ -154,6 +172,11 @@ private:
             last = int(large.parts.size()) == large.count();
         }
         if (last) complete(client, large);
+    }
+
+    static bool is_part(const S3Part& part, const S3Slice& slice) {
+        if (part.bytes != slice.bytes) return false;
+        return part.sha256.empty() ? etag_is_of(part.etag, slice) : part.sha256 == slice.sha256;
     }
 
     void complete(S3Client& client, Large& large) {
@@ -168,12 +191,16 @@ private:
             receipt = client.complete(large.upload, large.parts);
         } catch (const S3Error& error) {
             // The answer to an earlier try may have been lost.
-            const auto etag = error.status == 404 ? is_there(client, large.upload.key, it) : std::nullopt;
-            if (!etag) throw;
-            receipt = *etag;
+            const auto object = error.status == 404 ? noted(client, large.upload.key, it) : std::nullopt;
+            if (!object) throw;
+            receipt = object->etag;
         }
+        const bool proven =
+            std::all_of(large.parts.begin(), large.parts.end(), [](const S3Part& part) { return part.proven; });
+        if (!proven && client.sha256_of(large.upload.key) != it.sha256)
+            throw S3Error("s3: other bytes of " + it.path + " arrived than were sent", {}, S3Error::Kind::passing);
         // What was taken up may have been begun for other bytes, and then is noted as those.
-        if (!large.there.empty() && !is_there(client, large.upload.key, it)) {
+        if (!large.there.empty() && !noted(client, large.upload.key, it)) {
             large.there.clear();
             throw S3Error("s3: an upload that was taken up was one of other bytes", {}, S3Error::Kind::passing);
         }

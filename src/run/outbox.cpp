@@ -114,7 +114,8 @@ void advance(DeliveryState& state, const json& record, bool stays_delivered) {
     state.receipt = text_of(record, "receipt");
     state.error = text_of(record, "error");
     state.help = text_of(record, "help");
-    state.tries = std::max(state.tries, integer_at<int>(record, "tries"));
+    const int tries = integer_at<int>(record, "tries");
+    state.tries = stays_delivered ? std::max(state.tries, tries) : tries; // copies that have arrived begin anew
     state.next_try = time_at(record, "next_try");
 }
 

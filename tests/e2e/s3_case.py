@@ -3,9 +3,10 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
-from harness import PYTHON, VENV_PYTHON, PosterTest
+from harness import PYTHON, VENV_PYTHON, PosterTest, wait_until
 from services import s3
 
 # Keys that a client which encodes or signs them carelessly gets wrong.
@@ -90,6 +91,16 @@ class S3Case(PosterTest):
 
     def sync(self, *words, check=0, **options):
         return self.poster("sync", *words, check=check, timeout=300, **options)
+
+    def sync_in_vain(self, *words, said):
+        """Ends a sync once it has said that; it would go on trying for seconds."""
+        with open(self.tmp / "said", "w+b") as output:
+            process = self.start_poster("sync", *words, stdout=output, stderr=output)
+            told = lambda: (self.tmp / "said").read_text()
+            wait_until(lambda: said in told() or process.poll() is not None, what=f"the word of {said}")
+            process.send_signal(signal.SIGINT)
+            self.assertNotEqual(process.wait(60), 0)
+            self.assertIn(said, told())
 
     def seen_by_boto3(self):
         folder = self.tmp / "seen"

@@ -28,7 +28,7 @@ SCRIPTS = SERVICES.parent.parent / "scripts"
 sys.path.append(str(SERVICES))
 
 from fault_proxy import FaultProxy  # noqa: E402,F401 (for the tests)
-from s3_front import S3Front  # noqa: E402,F401
+from s3_front import Answer, S3Front, error  # noqa: E402,F401
 
 
 def cannot(reason):

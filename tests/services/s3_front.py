@@ -14,6 +14,7 @@ import hmac
 import http.client
 import http.server
 import socket
+import sys
 import threading
 import time
 import urllib.parse
@@ -108,11 +109,8 @@ class S3Front:
         self.before = lambda request: None
         self.after = lambda request, answer: None
         self.requests = []
-        self._open = set()
         handler = type("Handler", (Handler,), {"front": self})
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = Server(("127.0.0.1", 0), handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
@@ -145,6 +143,8 @@ class S3Front:
         if answer is None and request.state() != before:
             if not rightly_signed:
                 return error(403, "SignatureDoesNotMatch", "changed on its way, and not signed rightly before")
+            if request.body != before[-1] and request.headers["x-amz-content-sha256"] != "UNSIGNED-PAYLOAD":
+                request.headers["x-amz-content-sha256"] = hashed(request.body)
             request.headers["authorization"] = request.authorization(self.secret)
         if answer is None:
             answer = self._ask(request, connection)
@@ -168,6 +168,17 @@ class S3Front:
         answer.headers.drop("connection")
         answer.headers.drop("transfer-encoding")
         return answer
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def handle_error(self, *peer):
+        """A client that is gone, killed by its test."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*peer)
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

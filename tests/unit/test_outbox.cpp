@@ -82,6 +82,18 @@ TEST_CASE("copies are known by destination, the newest line of each path countin
     CHECK(view.copies["s3://three"].empty());
 }
 
+TEST_CASE("copies that have arrived begin anew with their tries") {
+    const TemporaryDirectory folder;
+    const Outbox outbox(folder.path());
+    outbox.queue(letter("a"));
+    OutboxNotes notes(outbox, "s3");
+    const auto tries = [&] { return outbox.view("s3").copying["s3://one"].tries; };
+    notes.copying("s3://one", Delivery::passing("no network"), 7, {});
+    CHECK(tries() == 7);
+    notes.copying("s3://one", Delivery::arrived("digest"), 0, {});
+    CHECK(tries() == 0);
+}
+
 TEST_CASE("half a line of a process that was killed hides nothing") {
     const TemporaryDirectory folder;
     const Outbox outbox(folder.path());

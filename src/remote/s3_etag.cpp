@@ -1,0 +1,50 @@
+#include "s3_etag.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include <md5.hpp>
+#include <sha256.hpp>
+
+#include "s3_call.hpp"
+
+namespace poster {
+
+namespace {
+
+std::string unquoted(const std::string& etag) {
+    const bool quoted = etag.size() >= 2 && etag.front() == '"' && etag.back() == '"';
+    return quoted ? etag.substr(1, etag.size() - 2) : etag;
+}
+
+bool looks_like_md5(const std::string& text) {
+    return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+bool unchanged(const S3Slice& slice) {
+    return sha256_of_slice(slice.file, slice.offset, slice.bytes) == slice.sha256;
+}
+
+} // namespace
+
+bool etag_is_of(const std::string& etag, const S3Slice& slice) {
+    const std::string name = unquoted(etag);
+    return looks_like_md5(name) && md5_of_slice(slice.file, slice.offset, slice.bytes) == name && unchanged(slice);
+}
+
+bool etag_is_of_parts(const std::string& etag, const S3Slice& whole, std::uint64_t part_bytes) {
+    const std::string name = unquoted(etag);
+    const std::uint64_t count = (whole.bytes + part_bytes - 1) / part_bytes;
+    const std::string ending = fmt::format("-{}", count);
+    if (!name.ends_with(ending) || !looks_like_md5(name.substr(0, name.size() - ending.size()))) return false;
+    std::string hashes;
+    for (std::uint64_t at = 0; at < whole.bytes; at += part_bytes) {
+        const auto part = md5_of_slice(whole.file, whole.offset + at, std::min(part_bytes, whole.bytes - at));
+        if (!part) return false;
+        hashes += bytes_of_hex(*part);
+    }
+    return md5_hex(hashes) + ending == name && unchanged(whole);
+}
+
+} // namespace poster
