@@ -39,6 +39,7 @@ class Request:
         self.query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
         self.headers = Headers(headers)
         self.answered = None  # the status
+        self.secret = None  # that it is signed anew with, if not with the same
         self.at = time.monotonic()
 
     def __repr__(self):
@@ -49,6 +50,16 @@ class Request:
 
     def drop(self, beginning):
         self.headers.drop(beginning)
+
+    def sign_as(self, key, secret):
+        """Signed as somebody else when it goes on."""
+        date, region, service = self.scope()[1:]
+        names = self.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0]
+        names = ";".join(name for name in names.split(";") if name in self.headers)
+        self.headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={key}/{date}/{region}/{service}/aws4_request, SignedHeaders={names}, Signature="
+        )
+        self.secret = secret
 
     def target(self):
         return self.path + ("?" + encoded(self.query) if self.query else "")
@@ -145,7 +156,7 @@ class S3Front:
                 return error(403, "SignatureDoesNotMatch", "changed on its way, and not signed rightly before")
             if request.body != before[-1] and request.headers["x-amz-content-sha256"] != "UNSIGNED-PAYLOAD":
                 request.headers["x-amz-content-sha256"] = hashed(request.body)
-            request.headers["authorization"] = request.authorization(self.secret)
+            request.headers["authorization"] = request.authorization(request.secret or self.secret)
         if answer is None:
             answer = self._ask(request, connection)
             self.after(request, answer)
