@@ -35,14 +35,16 @@ using nlohmann::json;
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-// How often a passing trouble is tried again before it is left for later: the user waits, a run's own sync does not.
-constexpr int kRoundsForUser = 4;
-constexpr int kRoundsInBackground = 7;
-constexpr Milliseconds kLongestWait = 90s;
+// How long it waits at all before it leaves the rest for later; whatever arrives begins the time anew. A passing
+// trouble is so tried four times for the user, who waits, and seven times for a run, where nobody does.
+struct Patience {
+    Milliseconds with_trouble, with_others; // which deliver the same
+};
+constexpr Patience kForUser{10s, 60s};
+constexpr Patience kInBackground{90s, 15min};
 constexpr Milliseconds kWatchEvery = 2s;
-constexpr Milliseconds kHeldEvery = 100ms;
-constexpr Milliseconds kPatienceForUser = 60s; // with another process that delivers the same
-constexpr Milliseconds kPatienceInBackground = 15min;
+constexpr Milliseconds kShortestWait = 100ms;
+constexpr Milliseconds kLongestHeld = 2s;
 
 volatile std::sig_atomic_t interrupted_by = 0;
 
@@ -111,30 +113,22 @@ void want_copies(const Workspace& workspace, const SyncArguments& arguments, con
 class Syncing {
 public:
     Syncing(Workspace workspace, const SyncArguments& arguments, SyncJob job, SyncView& view)
-        : workspace_(std::move(workspace)), arguments_(arguments), job_(std::move(job)), view_(view) {}
+        : workspace_(std::move(workspace)), arguments_(arguments), job_(std::move(job)), view_(view),
+          patience_(arguments.background ? kInBackground : kForUser) {}
 
     int work() {
-        const auto patience = Clock::now() + (arguments_.background ? kPatienceInBackground : kPatienceForUser);
-        for (int round = 1;; ++round) {
+        for (;;) {
             if (arguments_.runs.empty()) job_.runs = workspace_.store.pending_runs();
             const SyncResult result = sync_once(workspace_.store, workspace_.settings, job_, view_);
             const bool left = settle();
             delivered_ += result.delivered;
+            // That was the user's word. From now on everything is tried when it is its time.
             job_.retry_failed = false;
+            job_.only_due = true;
+            if (!interrupted() && !left && !arguments_.watch) return 0;
+            const bool again = !interrupted() && wait_for_next_round(result);
             if (interrupted()) return 128 + interrupted_by;
-            if (arguments_.watch) {
-                job_.only_due = true;
-                sleep_until(Clock::now() + kWatchEvery);
-                if (interrupted()) return 128 + interrupted_by;
-                continue;
-            }
-            if (!left) return 0;
-            if (result.held > 0 && Clock::now() < patience) {
-                --round;
-                sleep_until(Clock::now() + kHeldEvery);
-                continue;
-            }
-            if (wait_for_next_round(result, round)) continue;
+            if (again) continue;
             if (!arguments_.background) tell_what_is_off();
             return 1;
         }
@@ -160,19 +154,33 @@ private:
     }
 
     // False: nothing will go by itself, or not soon.
-    bool wait_for_next_round(const SyncResult& result, int round) const {
-        const int most = arguments_.background ? kRoundsInBackground : kRoundsForUser;
-        if (result.passing == 0 || round >= most || !result.next_try) return false;
-        const Milliseconds wait = std::max(*result.next_try - wall_now(), 0ms);
-        if (wait > kLongestWait) return false;
-        sleep_until(Clock::now() + wait);
-        return !interrupted();
+    bool wait_for_next_round(const SyncResult& result) {
+        if (result.delivered > 0) {
+            waited_ = 0ms;
+            held_every_ = kShortestWait;
+        }
+        std::optional<Milliseconds> wait;
+        if (arguments_.watch) wait = kWatchEvery;
+        if (!wait && result.held > 0 && waited_ < patience_.with_others) {
+            wait = held_every_;
+            held_every_ = std::min(2 * held_every_, kLongestHeld);
+        }
+        if (!arguments_.watch && result.passing > 0 && result.next_try) {
+            const Milliseconds until = std::max(*result.next_try - wall_now(), kShortestWait);
+            if (waited_ + until <= patience_.with_trouble) wait = std::min(wait.value_or(until), until);
+        }
+        if (!wait) return false;
+        sleep_until(Clock::now() + *wait);
+        waited_ += *wait;
+        return true;
     }
 
     Workspace workspace_;
     const SyncArguments& arguments_;
     SyncJob job_;
     SyncView& view_;
+    Patience patience_;
+    Milliseconds waited_{0}, held_every_ = kShortestWait;
     std::size_t delivered_ = 0;
 };
 

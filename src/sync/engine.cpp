@@ -96,7 +96,7 @@ SyncResult sync_once(const Store& store, const Settings& settings, const SyncJob
         std::vector<std::jthread> threads;
         std::size_t share = 0;
         for (auto& courier : couriers)
-            threads.emplace_back([&told, &courier, &result = shares[share++]] { courier.follow(told, result); });
+            threads.emplace_back([&, &result = shares[share++]] { courier.follow(job.cancelled, told, result); });
         for (const auto* entry : entries)
             if (entry->hooks.remote)
                 threads.emplace_back(

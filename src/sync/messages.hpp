@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -18,17 +19,18 @@ namespace poster {
 
 class Courier {
 public:
-    // Forks it; call while there is one thread.
+    // Forks it, for a job of at least one run; call while there is one thread.
     Courier(const Store& store, const Settings& settings, const CallbackEntry& entry, const SyncJob& job);
     Courier(Courier&&) noexcept = default;
 
-    // Tells what it did, to its end. True: it ended by itself.
-    bool follow(SyncObserver& observer, SyncResult& result);
+    // Tells what it did, to its end. Where `cancelled` it leaves off after the message under way.
+    void follow(const std::function<bool()>& cancelled, SyncObserver& observer, SyncResult& result);
 
 private:
     std::string callback_;
+    std::string run_; // it is at
     pid_t pid_ = -1;
-    Fd told_; // lines of JSON, one a message
+    Fd link_; // hears lines of JSON, one a message; its closing, or this process's death, is the word to leave off
 };
 
 } // namespace poster

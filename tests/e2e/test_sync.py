@@ -204,6 +204,34 @@ class Hindered(SyncTest):
         self.sync("--callback", "mailbox", "--retry-failed")
         self.assertEqual(self.letters(), ["end", "start"])
 
+    def test_beside_another_process_a_closed_remote_is_tried_when_it_is_time(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        outbox = pathlib.Path(self.store) / "runs" / run / "outbox"
+        (outbox / "lease").mkdir()
+        (outbox / "lease" / "local-copies.1").write_text('{"host": "elsewhere", "pid": 1}')
+        process = self.start_sync()
+        tries = lambda: sum(path.read_text().count("begun") for path in outbox.glob("mailbox.*.jsonl"))
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(5)
+        self.assertIn(tries(), (2, 3))  # at once, after one second, and after two more
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(10), 143)
+
+    def test_what_is_put_off_holds_up_what_comes_after_it(self):
+        closed = pathlib.Path(f"{self.mailbox}.down")
+        closed.touch()
+        self.make_run(POSTER_SYNC_MODE="manual")
+        self.make_run(POSTER_SYNC_MODE="manual")
+        watching = self.start_sync("--watch", "--callback", "mailbox")
+        notes = lambda: "".join(path.read_text() for path in pathlib.Path(self.store).glob("runs/*/outbox/mailbox.*.jsonl"))
+        wait_until(lambda: notes().count("begun") == 3, what="a third try")
+        closed.unlink()
+        wait_until(lambda: len(self.letters()) == 4, what="the letters")
+        self.assertEqual(self.letters(), ["start", "end"] * 2)
+        watching.send_signal(signal.SIGTERM)
+        self.assertEqual(watching.wait(30), 143)
+
     def test_foreign_words_do_not_reach_the_terminal_as_they_are(self):
         _, run = self.make_run("touch $POSTER_FILES_DIR/\"$(printf 'a\\033[31m')\"", POSTER_SYNC_MODE="manual")
         (self.nas / "runs" / run / "files" / "a\033[31m").mkdir(parents=True)
@@ -268,15 +296,18 @@ class Killed(SyncTest):
         self.assertEqual(self.sync().returncode, 0)
         self.assertEqual([line.split()[1:] for line in harness.read_lines(self.mailbox)], [["start", "again"], ["end", "once"]])
 
-    def test_an_interrupt_ends_a_sync_in_good_order(self):
+    def test_an_interrupt_ends_a_sync_after_the_message_under_way(self):
         self.settings.pop("POSTER_LOCAL_PATH")
-        self.make_run(POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS="100")
-        process = self.start_sync(POSTER_MAILBOX_DELAY="50ms")
+        self.make_run(POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS="200")
+        process = self.start_sync(POSTER_MAILBOX_DELAY="100ms")
         wait_until(self.letters, what="a first letter")
         process.send_signal(signal.SIGINT)
-        self.assertEqual(process.wait(30), 130)
+        self.assertEqual(process.wait(10), 130)
+        arrived = self.letters()
+        self.assertLess(len(arrived), 100)
+        self.assertIn(f"{arrived[-1]} delivered", process.stdout.read())  # it was waited for
         self.assertEqual(self.sync().returncode, 0)
-        self.assertEqual(len(self.letters()), 102)
+        self.assertEqual(self.letters(), ["start", *(f"letter-{i}" for i in range(200)), "end"])
 
 
 @poster_only
