@@ -86,8 +86,17 @@ class S3Case(PosterTest):
         self.env |= {"POSTER_S3_ENDPOINT": f"http://127.0.0.1:{proxy.port}"}
 
     def make_run(self, *names, large=0):
+        before = set(self.run_dirs())
         self.launch(*PYTHON, "-c", WRITER, large, *names)
-        return self.run_dir()
+        [run] = set(self.run_dirs()) - before
+        return run
+
+    @staticmethod
+    def files_of(run):
+        """Those that are copied."""
+        for path in run.rglob("*"):
+            if path.is_file() and path.relative_to(run).parts[0] != "outbox" and path.name not in ("lock", "heartbeat"):
+                yield path.relative_to(run)
 
     def sync(self, *words, check=0, **options):
         return self.poster("sync", *words, check=check, timeout=300, **options)
@@ -110,8 +119,7 @@ class S3Case(PosterTest):
         """Every file of the run is there as it is here, and what is noted as delivered is there; boto3 says so."""
         run = run or self.run_dir()
         folder, seen = self.seen_by_boto3()
-        here = {path.relative_to(run) for path in run.rglob("*") if path.is_file()}
-        here = {path for path in here if path.parts[0] != "outbox" and path.name not in ("lock", "heartbeat")}
+        here = set(self.files_of(run))
         there = {pathlib.Path(key).relative_to(f"runs/{run.name}") for key in seen["objects"]}
         self.assertEqual(there - {pathlib.Path("manifest.json")}, here)
         for path in here:

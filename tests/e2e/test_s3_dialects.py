@@ -1,10 +1,11 @@
 """Copies of runs in S3 where the server, the clock or the network are not as one would have them."""
 
 import os
+import shutil
 import subprocess
 
 from harness import CHILDREN, main, needs_program, needs_venv, wait_until
-from s3_case import MEBIBYTE, S3Case
+from s3_case import MEBIBYTE, ODD_NAMES, S3Case
 from services import Answer, S3Front, error
 
 
@@ -193,6 +194,214 @@ class WithoutChecksums(S3Case):
         sent = [request for request in self.front.of("PUT") if is_large(request)][before:]
         self.assertLessEqual(len(sent), 4)
         self.assert_arrived(run)
+
+
+@needs_venv
+class Addresses(S3Case):
+    """By a proxy, for which s3.test and all names below lead to the server."""
+
+    def setUp(self):
+        super().setUp()
+        self.front = self.enterContext(S3Front(self.server))
+        self.env |= {"http_proxy": self.front.endpoint, "NO_PROXY": "", "no_proxy": "", "POSTER_S3_ENDPOINT": "http://s3.test"}
+
+    def hosts(self):
+        return {request.headers["host"] for request in self.front.requests}
+
+    def test_a_bucket_in_the_host_name(self):
+        self.env |= {"POSTER_S3_ADDRESSING": "virtual", "POSTER_S3_PREFIX": "my team"}
+        run = self.make_run(*ODD_NAMES, large=11 * MEBIBYTE)
+        self.sync()
+        for path in (run / "files").iterdir():
+            self.assertEqual((self.objects / "my team" / "runs" / run.name / "files" / path.name).read_bytes(), path.read_bytes())
+        self.assertEqual(self.hosts(), {f"{self.bucket}.s3.test"})
+        shutil.rmtree(self.store)
+        self.poster("fetch", "--all", check=0)
+        self.assertTrue(run.exists())
+
+    def test_a_bucket_with_dots_in_the_path_and_in_the_host_name(self):
+        self.bucket = self.bucket.replace("-", ".", 1)
+        self.server.make_bucket(self.bucket)
+        self.env |= {"POSTER_S3_BUCKET": self.bucket}
+        for addressing in ("auto", "virtual"):
+            self.env |= {"POSTER_S3_ADDRESSING": addressing, "POSTER_S3_ENDPOINT": f"http://s3.test{'' if addressing == 'auto' else ':80'}"}
+            self.make_run("a")
+            self.sync()
+        self.assertEqual(self.hosts(), {"s3.test", f"{self.bucket}.s3.test"})
+        self.assertEqual(len(self.seen_by_boto3()[1]["objects"]), 2 * len(list(self.files_of(self.run_dirs()[0]))) + 2)
+
+    def test_encrypted_through_a_proxy(self):
+        endpoint = self.server.endpoint_tls
+        self.env |= {"https_proxy": self.front.endpoint, "POSTER_S3_ENDPOINT": endpoint, "POSTER_S3_CA_FILE": str(self.server.ca_file)}
+        run = self.make_run("a")
+        self.sync()
+        self.assert_arrived(run)
+        self.assertEqual({f"https://{name}" for name in self.front.tunnels}, {endpoint})
+
+    def test_no_proxy_where_the_environment_says_so(self):
+        self.env |= {"no_proxy": "example.org,127.0.0.1", "POSTER_S3_ENDPOINT": self.server.endpoint}
+        run = self.make_run("a")
+        self.sync()
+        self.assert_arrived(run)
+        self.assertEqual(self.front.requests, [])
+
+    def test_another_authority_than_the_one_that_is_trusted(self):
+        other = self.tmp / "other.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "9"]
+            + ["-subj", "/CN=poster test CA", "-keyout", "/dev/null", "-out", other],
+            check=True,
+            stderr=subprocess.DEVNULL,
+        )
+        self.env |= {"no_proxy": "*", "POSTER_S3_ENDPOINT": self.server.endpoint_tls, "AWS_CA_BUNDLE": str(other)}
+        run = self.make_run("a")
+        said = self.sync(check=1).stdout.decode()
+        self.assertIn("certificate", said)
+        self.assertIn("ca_file", said)
+        self.env |= {"AWS_CA_BUNDLE": str(self.server.ca_file)}
+        self.sync("--retry-failed")
+        self.assert_arrived(run)
+
+
+@needs_venv
+class Regions(S3Case):
+    """A bucket that lies elsewhere, in the words that Amazon has for it."""
+
+    def setUp(self):
+        super().setUp()
+        self.front = self.enterContext(S3Front(self.server))
+        self.through(self.front)
+        self.env |= {"POSTER_S3_REGION": "us-west-2"}
+
+    def is_in(self, region, refusal):
+        def before(request):
+            if request.scope()[2] != region:
+                return refusal
+            request.headers["authorization"] = request.headers["authorization"].replace(region, "us-east-1")
+
+        self.front.before = before
+
+    def test_it_goes_on_with_the_region_that_the_server_names(self):
+        refusals = {
+            "in a header": Answer(301, {"x-amz-bucket-region": "eu-central-1"}),
+            "with words": error(301, "PermanentRedirect", "must be addressed using the specified endpoint", Endpoint="x"),
+            "in the words": error(400, "AuthorizationHeaderMalformed", "expecting 'eu-central-1'", Region="eu-central-1"),
+        }
+        refusals["with words"].headers["x-amz-bucket-region"] = "eu-central-1"
+        self.make_run("a")
+        for number, (name, refusal) in enumerate(refusals.items()):
+            with self.subTest(name):
+                self.is_in("eu-central-1", refusal)
+                large = self.run_dir() / "files" / f"{number}.bin"  # its first request is a HEAD
+                large.write_bytes(os.urandom(6 * MEBIBYTE))
+                self.sync(self.run_dir().name)
+                self.assert_arrived()
+
+    def test_one_that_is_reached_elsewhere_is_for_the_user_to_mend(self):
+        refusal = error(301, "PermanentRedirect", "must be addressed using the specified endpoint", Endpoint="there")
+        refusal.headers["x-amz-bucket-region"] = "eu-central-1"
+        self.front.before = lambda request: refusal
+        self.make_run("a")
+        said = self.sync(check=1).stdout.decode()
+        self.assertIn("the bucket is in the region eu-central-1: set s3.region and s3.endpoint to it", said)
+        self.assertLessEqual(len(self.front.requests), 16)
+
+
+@needs_venv
+class Pressure(S3Case):
+    def setUp(self):
+        super().setUp()
+        self.front = self.enterContext(S3Front(self.server))
+        self.through(self.front)
+
+    def test_a_server_that_asks_for_time_gets_it_from_all_connections(self):
+        slow_down = error(503, "SlowDown", "Please reduce your request rate.")
+        slow_down.headers["retry-after"] = "2"
+        self.front.before = lambda request: slow_down if len(self.front.requests) == 3 else None
+        run = self.make_run(*(str(i) for i in range(60)))
+        self.sync()
+        self.assert_arrived(run)
+        refused = self.front.requests[2].at
+        early = [request for request in self.front.requests if refused < request.at < refused + 2]
+        self.assertLess(len(early), 20)  # that were on their way
+
+    def test_one_that_asks_for_much_time_is_tried_by_a_later_sync(self):
+        slow_down = error(503, "SlowDown", "Please reduce your request rate.")
+        slow_down.headers["retry-after"] = "600"
+        self.front.before = lambda request: slow_down
+        run = self.make_run("a")
+        self.assertIn(b"SlowDown", self.sync(check=1).stdout)
+        self.assertLessEqual(len(self.front.requests), 16)
+        self.front.before = lambda request: None
+        self.sync()
+        self.assert_arrived(run)
+
+    def test_the_storage_class_is_sent_and_one_that_is_unknown_is_for_the_user_to_mend(self):
+        self.env |= {"POSTER_S3_STORAGE_CLASS": "ODD"}
+        refusal = error(400, "InvalidStorageClass", "The storage class you specified is not valid")
+
+        def before(request):
+            named = request.method == "PUT" and "partNumber" not in request.query or "uploads" in request.query
+            named = named and request.method != "GET"
+            self.assertEqual(request.headers.get("x-amz-storage-class"), storage_class if named else None)
+            return refusal if named and storage_class == "ODD" else None
+
+        self.front.before, storage_class = before, "ODD"
+        run = self.make_run("a", large=11 * MEBIBYTE)
+        said = self.sync(check=1).stdout.decode()
+        self.assertIn("InvalidStorageClass", said)
+        self.assertIn("s3.storage_class", said)
+        self.env |= {"POSTER_S3_STORAGE_CLASS": "STANDARD_IA"}
+        storage_class = "STANDARD_IA"
+        self.sync("--retry-failed")
+        self.assert_arrived(run)
+
+
+@needs_venv
+class LongLists(S3Case):
+    """More than the thousand that one answer holds."""
+
+    def test_a_run_is_found_behind_a_thousand_others(self):
+        run = self.make_run("a")
+        self.sync()
+        for number in range(1100):
+            (self.objects / "runs" / f"{number:08}-000000-aaaa").mkdir()
+            (self.objects / "runs" / f"{number:08}-000000-aaaa" / "x").touch()
+        shutil.rmtree(self.store)
+        self.poster("fetch", run.name[-4:], check=0)
+        self.assertEqual((run / "files" / "a").read_bytes(), b"aaa")
+
+    def test_all_runs_come_over_pages(self):
+        with S3Front(self.server) as front:
+            self.through(front)
+            for _ in range(7):
+                self.make_run("a")
+            self.sync()
+            front.before = lambda request: request.query.update({"max-keys": "2"} if "list-type" in request.query else {})
+            runs = {run.name for run in self.run_dirs()}
+            shutil.rmtree(self.store)
+            self.poster("fetch", "--all", check=0)
+            self.assertEqual({run.name for run in self.run_dirs()}, runs)
+            self.assertEqual(len(front.of("GET", **{"list-type": "2"})), 4)
+
+    def test_the_parts_of_an_upload_that_was_cut_off_are_all_used(self):
+        with S3Front(self.server) as front:
+            self.through(front)
+            run = self.make_run(large=40 * MEBIBYTE)
+            process = self.start_poster("sync", "--jobs", "2")
+            wait_until(lambda: len([r for r in front.of("PUT") if is_large(r) and r.answered == 200]) >= 5)
+            process.kill()
+            process.wait()
+            sent = len([request for request in front.of("PUT") if is_large(request)])
+            front.before = lambda request: request.query.update({"max-parts": "2"} if self.lists_parts(request) else {})
+            self.sync()
+            self.assertGreaterEqual(len([request for request in front.requests if self.lists_parts(request)]), 3)
+            self.assertLessEqual(len([request for request in front.of("PUT") if is_large(request)]) - sent, 3)
+        self.assert_arrived(run)
+
+    @staticmethod
+    def lists_parts(request):
+        return request.method == "GET" and "uploadId" in request.query
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 #
 #   tests/services/s3-up.sh STATE [PORT]     then `. STATE/env`; VERSITYGW is the binary, else scripts/test_s3_server builds it
 #
+# Where the name s3.test leads to it (a proxy), it also takes the bucket from the host name.
 # It verifies signatures, dates, payload hashes and checksums. An object is a plain file STATE/data/BUCKET/KEY, a folder a bucket.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -24,7 +25,7 @@ start() { # NAME PORT OPTION…
     shift 2
     alive "$state/$name.pid" && return
     setsid "$server" --port "127.0.0.1:$at" --region us-east-1 --iam-dir "$state/iam" --keep-alive \
-        --access-log "$state/$name.access.log" "$@" posix "${metadata[@]}" "$state/data" \
+        --virtual-domain s3.test --access-log "$state/$name.access.log" "$@" posix "${metadata[@]}" "$state/data" \
         >"$state/$name.log" 2>&1 </dev/null &
     echo $! >"$state/$name.pid"
 }

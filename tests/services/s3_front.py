@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import http.client
 import http.server
+import select
 import socket
 import sys
 import threading
@@ -120,6 +121,7 @@ class S3Front:
         self.before = lambda request: None
         self.after = lambda request, answer: None
         self.requests = []
+        self.tunnels = []  # that were asked for: HOST:PORT
         handler = type("Handler", (Handler,), {"front": self})
         self._server = Server(("127.0.0.1", 0), handler)
         self.port = self._server.server_address[1]
@@ -222,6 +224,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(answer.body)
+
+    @staticmethod
+    def _passed_on(ends):
+        for source in select.select(list(ends), [], [])[0]:
+            data = source.recv(65536)
+            if not data:
+                return False
+            ends[source].sendall(data)
+        return True
+
+    def do_CONNECT(self):
+        """As a proxy of encrypted connections, to the server's other port whatever the name."""
+        self.front.tunnels.append(self.path)
+        with socket.create_connection(("127.0.0.1", self.front.target + 1)) as server:
+            self.send_response_only(200)
+            self.end_headers()
+            ends = {self.connection: server, server: self.connection}
+            while self._passed_on(ends):
+                pass
+            self.close_connection = True
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = serve
 
