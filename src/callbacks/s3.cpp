@@ -35,6 +35,7 @@ public:
         place_.endpoint = settings.text("s3.endpoint");
         place_.storage_class = settings.text("s3.storage_class");
         place_.addressing = addressing_of(settings.text("s3.addressing"));
+        place_.read_back = settings.flag("s3.read_back");
         place_.metadata = settings.flag("s3.metadata");
         place_.transfer.ca_file = path_setting(settings, "s3.ca_file");
         place_.transfer.ca_variable = "AWS_CA_BUNDLE";
@@ -76,6 +77,7 @@ const CallbackEntry s3_callback = callback_entry<S3>(
      {"s3.addressing", OptionType::text, "auto", "the bucket in the path or in the host name: auto, path, virtual"},
      {"s3.ca_file", OptionType::text, "", "certificates to trust (PEM), where the system's do not do"},
      {"s3.timeout", OptionType::duration, "30s", "without a byte: the connection is given up"},
+     {"s3.read_back", OptionType::flag, "false", "gc reads copies again, not only what S3 says of them"},
      {"s3.metadata", OptionType::flag, "false", "credentials of the machine or container in AWS"}},
     activate);
 

@@ -23,7 +23,8 @@ struct S3Place {
     std::string endpoint;      // "https://host:port"; empty: Amazon's for the region
     std::string storage_class; // empty: the bucket's default
     Addressing addressing = Addressing::automatic;
-    bool metadata = false; // credentials from the machine's or container's service
+    bool read_back = false; // to verify an object, rather than believe the hash that the server has for it
+    bool metadata = false;  // credentials from the machine's or container's service
     TransferOptions transfer;
 };
 

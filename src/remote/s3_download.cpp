@@ -140,7 +140,7 @@ protected:
         }
         std::string sha256 = object->sha256.empty() ? object->noted_sha256 : object->sha256;
         if (object->bytes != it.bytes) return finish(index, changed(shown));
-        if (sha256.empty()) sha256 = client.sha256_of(name);
+        if (sha256.empty() || place_.read_back) sha256 = client.sha256_of(name);
         finish(index, sha256 == it.sha256 ? Delivery::arrived(object->etag) : changed(shown));
     }
 

@@ -28,7 +28,8 @@ struct Large {
     Fd file;
     std::uint64_t bytes = 0, part_bytes = 0;
     S3Upload upload;
-    std::map<int, S3Part> there; // of an earlier try
+    bool taken_up = false;       // of an earlier try
+    std::map<int, S3Part> there; // what that has brought there
 
     std::mutex hashing;
     int next = 0; // part to hash, from 0
@@ -140,16 +141,28 @@ private:
                 if (upload.key == large.upload.key && (large.upload.id.empty() || upload.begun > large.upload.begun))
                     large.upload = upload;
             }
-            if (large.upload.id.empty()) return;
+            large.taken_up = !large.upload.id.empty();
+            if (!large.taken_up) return;
             for (const S3Part& part : client.parts(large.upload)) large.there[part.number] = part;
         } catch (const S3Error& error) {
             if (error.passing()) throw;
             large.upload.id.clear();
+            large.taken_up = false;
         }
     }
 
     void send_next(S3Client& client, Large& large) {
         if (finished(large.index)) return;
+        try {
+            send_part(client, large);
+        } catch (const S3Error& error) {
+            if (!large.taken_up || error.passing() || error.everywhere()) throw;
+            client.abort(large.upload); // it was begun in another way, and cannot be ended in this
+            throw S3Error(error.what(), {}, S3Error::Kind::passing, error.code, error.status);
+        }
+    }
+
+    void send_part(S3Client& client, Large& large) {
         S3Slice slice;
         int number = 0;
         {
@@ -200,11 +213,20 @@ private:
         if (!proven && client.sha256_of(large.upload.key) != it.sha256)
             throw S3Error("s3: other bytes of " + it.path + " arrived than were sent", {}, S3Error::Kind::passing);
         // What was taken up may have been begun for other bytes, and then is noted as those.
-        if (!large.there.empty() && !noted(client, large.upload.key, it)) {
-            large.there.clear();
+        if (large.taken_up && !noted(client, large.upload.key, it)) {
             throw S3Error("s3: an upload that was taken up was one of other bytes", {}, S3Error::Kind::passing);
         }
         finish(large.index, Delivery::arrived(receipt));
+        abort_others(client, large.upload.key);
+    }
+
+    // What earlier tries began for this key and nobody takes up any more: the answer to a beginning may have been lost.
+    static void abort_others(S3Client& client, const std::string& key) {
+        try {
+            for (const S3Upload& upload : client.uploads(key))
+                if (upload.key == key) client.abort(upload);
+        } catch (const S3Error&) { // left for `poster gc`
+        }
     }
 
     std::uint64_t part_bytes_;
