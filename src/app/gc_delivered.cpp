@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <clock.hpp>
 #include <error.hpp>
 #include <evict.hpp>
-#include <records.hpp>
 #include <run_id.hpp>
 #include <text.hpp>
 
@@ -31,7 +29,8 @@ std::string count(std::size_t number, const char* word) {
 class Retention {
 public:
     Retention(const Workspace& workspace, const CollectArguments& arguments)
-        : store_(workspace.store), places_(places_of(workspace.settings, arguments.from)) {
+        : store_(workspace.store), settings_(workspace.settings),
+          places_(places_of(workspace.settings, arguments.from)) {
         rules_.older = arguments.older ? parse_duration(*arguments.older).value_or(0ms) : 0ms;
         rules_.larger = arguments.larger;
         rules_.dry_run = !arguments.yes;
@@ -70,23 +69,15 @@ private:
         std::error_code none;
         for (const auto& entry : fs::directory_iterator(store_.runs(), none)) {
             const std::string id = entry.path().filename().native();
-            if (is_run_id(id) && !store_.is_active(id) && has_ended(entry.path())) ids.push_back(id);
+            if (is_run_id(id) && store_.has_ended(id)) ids.push_back(id);
         }
         std::sort(ids.begin(), ids.end());
         return ids;
     }
 
-    // Every attempt of it.
-    static bool has_ended(const fs::path& run_dir) {
-        const auto attempts = read_attempts(run_dir);
-        return !attempts.empty() && int(attempts.size()) == newest_attempt(run_dir) &&
-               std::all_of(attempts.begin(), attempts.end(),
-                           [](const auto& attempt) { return outcome_from_json(attempt.second).has_value(); });
-    }
-
     void evict_run(const std::string& id, const Place& place) {
         try {
-            const Evictions done = evict(store_.run_dir(id), id, place, rules_);
+            const Evictions done = evict(store_, id, settings_, place, rules_);
             if (done.files > 0) {
                 ++runs_;
                 say(fmt::format("run {}: {} in {} at {}", id, format_bytes(done.bytes), count(done.files, "file"),
@@ -108,6 +99,7 @@ private:
     }
 
     const Store& store_;
+    const Settings& settings_;
     std::vector<Place> places_;
     EvictionRules rules_;
     std::uint64_t bytes_ = 0;

@@ -156,6 +156,14 @@ bool Store::is_active(const std::string& id) const {
     return ::access((dir_ / "active" / id).c_str(), F_OK) == 0;
 }
 
+bool Store::has_ended(const std::string& id) const {
+    if (is_active(id)) return false;
+    const int newest = newest_attempt(run_dir(id));
+    for (int number = 1; number <= newest; ++number)
+        if (!read_outcome(attempt_dir(id, number))) return false;
+    return newest > 0;
+}
+
 std::vector<std::string> Store::active_runs() const {
     std::vector<std::string> ids = names_in(dir_ / "active");
     std::erase_if(ids, [](const std::string& id) { return id.front() == '.'; });

@@ -48,6 +48,7 @@ public:
     void unmark_active(const std::string& id) const noexcept;
     std::vector<std::string> active_runs() const;
     bool is_active(const std::string& id) const;
+    bool has_ended(const std::string& id) const; // every attempt of it, and it is not active
     // Runs with deliveries outstanding. The mark is made after an entry is queued. It is put aside before the outbox is
     // looked through for the last time, and only then taken away: neither a kill nor an entry in between is forgotten.
     // What hinders a delivery is noted in it by whoever tried; an empty object: nobody has yet.

@@ -7,9 +7,11 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <clock.hpp>
 #include <error.hpp>
+#include <lease.hpp>
 #include <sha256.hpp>
 
 #include "confined.hpp"
@@ -46,10 +48,19 @@ private:
     int jobs_;
 };
 
+// A payload is its callback's own affair, most often JSON.
+bool names(const std::string& payload, const std::string& path) {
+    const std::string quoted = nlohmann::json(path).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    return payload.find(path) != std::string::npos ||
+           payload.find(quoted.substr(1, quoted.size() - 2)) != std::string::npos;
+}
+
 class Evicting {
 public:
-    Evicting(const fs::path& dir, const std::string& run, const Place& place, const EvictionRules& rules)
-        : dir_(dir), run_(run), place_(place), rules_(rules), outbox_(dir), confined_(dir) {}
+    Evicting(const Store& store, const std::string& run, const Settings& settings, const Place& place,
+             const EvictionRules& rules)
+        : store_(store), dir_(store.run_dir(run)), run_(run), settings_(settings), place_(place), rules_(rules),
+          outbox_(dir_), confined_(dir_) {}
 
     Evictions evict() {
         collect();
@@ -58,20 +69,46 @@ public:
             for (const auto& [path, file] : confirmed_) count(file.copy);
             return std::move(result_);
         }
-        outbox_.note_evicted(confirmed_);
-        for (const auto& [path, file] : confirmed_) take_away(path, file.copy);
+        if (!confirmed_.empty()) take_away_confirmed();
         return std::move(result_);
     }
 
 private:
+    // By path, what is not to go yet: another place has yet to get it, or a message.
+    std::map<std::string, Delivery> waited_for(const std::vector<std::string>& paths) const {
+        std::map<std::string, Delivery> reasons;
+        for (const auto& pending : pending_of(store_, run_, settings_)) {
+            for (const auto& file : pending.files)
+                reasons[file.path] = Delivery::passing("it has yet to be copied to " + pending.destination);
+            for (const auto& message : pending.messages)
+                for (const auto& path : paths)
+                    if (names(message.entry.payload, path))
+                        reasons[path] = Delivery::passing("a message that waits for " + pending.callback + " has it");
+        }
+        return reasons;
+    }
+
     // What the rules mean, is as it was delivered, and has the content that was delivered.
     void collect() {
         const auto latest = wall_now() - rules_.older;
         OutboxView view = outbox_.view(place_.callback);
-        for (const auto& [path, copy] : view.copies[place_.destination]) {
-            if (!is_confined(path) || !is_evictable(path) || copy.bytes < rules_.larger) continue;
-            if (std::chrono::nanoseconds(copy.modified_ns) > latest.time_since_epoch()) continue;
-            if (!is_here_as_delivered(path, copy)) continue; // gone, or yet to be delivered
+        auto& copies = view.copies[place_.destination];
+        std::vector<std::string> paths;
+        std::erase_if(copies, [&](const auto& file) {
+            const auto& [path, copy] = file;
+            const bool is_meant = is_confined(path) && is_evictable(path) && copy.bytes >= rules_.larger &&
+                                  std::chrono::nanoseconds(copy.modified_ns) <= latest.time_since_epoch() &&
+                                  is_here_as_delivered(path, copy); // else gone, or yet to be delivered
+            if (is_meant) paths.push_back(path);
+            return !is_meant;
+        });
+        if (copies.empty()) return;
+        const auto reasons = waited_for(paths);
+        for (const auto& [path, copy] : copies) {
+            if (const auto reason = reasons.find(path); reason != reasons.end()) {
+                result_.kept.insert(*reason);
+                continue;
+            }
             if (sha256_of_file(dir_ / path) != copy.sha256) {
                 result_.kept[path] = Delivery::permanent(
                     "the one here differs from what was delivered, though its size and time do not", "");
@@ -111,6 +148,23 @@ private:
         }
     }
 
+    // Hashing and verifying may have taken hours: the run may go on by now, and need them.
+    void take_away_confirmed() {
+        auto lease = Lease::acquire(outbox_.dir() / "lease", "fetch");
+        if (!lease) return keep_the_rest("another process fetches files of this run");
+        if (!store_.has_ended(run_)) return keep_the_rest("the run goes on again");
+        outbox_.note_evicted(confirmed_);
+        while (!confirmed_.empty() && lease->keep() && store_.has_ended(run_)) {
+            const auto file = confirmed_.extract(confirmed_.begin());
+            take_away(file.key(), file.mapped().copy);
+        }
+        keep_the_rest("the run goes on again");
+    }
+
+    void keep_the_rest(const char* why) {
+        for (const auto& file : confirmed_) result_.kept[file.first] = Delivery::passing(why);
+    }
+
     void take_away(const std::string& path, const Copy& copy) {
         try {
             if (!is_here_as_delivered(path, copy)) return; // written to this moment
@@ -126,8 +180,10 @@ private:
         result_.bytes += copy.bytes;
     }
 
-    const fs::path& dir_;
+    const Store& store_;
+    const fs::path dir_;
     const std::string& run_;
+    const Settings& settings_;
     const Place& place_;
     const EvictionRules& rules_;
     Outbox outbox_;
@@ -149,8 +205,9 @@ bool is_evictable(const std::string& path) {
     return rest == "/output.log" || rest == "/output.idx" || rest.starts_with("/code/");
 }
 
-Evictions evict(const fs::path& dir, const std::string& run, const Place& place, const EvictionRules& rules) {
-    return Evicting(dir, run, place, rules).evict();
+Evictions evict(const Store& store, const std::string& run, const Settings& settings, const Place& place,
+                const EvictionRules& rules) {
+    return Evicting(store, run, settings, place, rules).evict();
 }
 
 } // namespace poster

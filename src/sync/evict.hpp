@@ -1,12 +1,13 @@
 #pragma once
-// Takes files of ended runs away here that a remote has: what has just been confirmed there, and is here as it was
-// delivered, and nothing else.
+// Takes files of ended runs away here that a remote has: what has just been confirmed there, is here as it was
+// delivered, and that nothing else waits for, and nothing else.
 
 #include <map>
 #include <optional>
 #include <string>
 
 #include <outbox.hpp>
+#include <store.hpp>
 
 #include "place.hpp"
 
@@ -29,9 +30,9 @@ struct Evictions {
 // records, the events and the configuration stay.
 bool is_evictable(const std::string& path);
 
-// Of the run in `dir`, which has ended. Throws Error where a record cannot be written: then nothing was deleted that is
-// not noted.
-Evictions evict(const std::filesystem::path& dir, const std::string& run, const Place& place,
+// Of a run that has ended; where it is continued meanwhile, the rest stays. Throws Error where a record cannot be
+// written: then nothing was deleted that is not noted.
+Evictions evict(const Store& store, const std::string& run, const Settings& settings, const Place& place,
                 const EvictionRules& rules);
 
 } // namespace poster

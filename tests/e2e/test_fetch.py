@@ -480,6 +480,22 @@ class FromS3(CommonTests, Fetching):
         self.env |= self.server.env
         self.settings(f'[s3]\nbucket = "runs"\nprefix = "{self.tmp.name}"\nendpoint = "{self.server.endpoint}"\n')
 
+    def test_what_another_place_has_yet_to_get_is_not_deleted(self):
+        run = self.run_one()
+        before = content_of(run)
+        nas = self.tmp / "unplugged"
+        with (self.cwd / "poster.toml").open("a") as settings:
+            settings.write(f'[local]\npath = "{nas}"\n')
+        self.poster("sync", run.name, check=1)  # the NAS is unplugged
+        done = self.poster("gc", "--delivered", "--yes", check=1)
+        self.assertIn(f"files/deep/model.pt is kept: it has yet to be copied to file://{nas}", self.said(done))
+        self.assertEqual(content_of(run), before)
+        nas.mkdir()
+        self.poster("sync", run.name, check=0)
+        self.poster("gc", "--delivered", "--yes", check=0)
+        self.assertNotIn("files/deep/model.pt", content_of(run))
+        self.assertEqual(content_of(nas / "runs" / run.name), before)
+
     def test_a_network_that_breaks_leaves_whole_files_and_the_next_fetch_brings_the_rest(self):
         run = self.run_one()
         for name in range(20):
