@@ -3,8 +3,8 @@
 import hashlib
 import json
 import random
-import time
 
+import delivered
 from harness import PosterTest
 
 
@@ -58,22 +58,18 @@ class CopiesTest(PosterTest):
 
     def assert_nothing_false_is_noted(self, root, run):
         """What the outbox calls delivered is there, with those bytes."""
-        for notes in (run / "outbox").glob(f"{self.callback}.*.jsonl"):
-            for line in notes.read_text().splitlines():
-                note = json.loads(line)
-                if "path" in note and "sha256" in note:
-                    content = (root / "runs" / run.name / note["path"]).read_bytes()
-                    self.assertEqual(hashlib.sha256(content).hexdigest(), note["sha256"], note["path"])
+        there = root / "runs" / run.name
+        delivered.assert_copies_are_there(self, run, self.callback, lambda path: (there / path).read_bytes())
 
     def kill_at_random_moments(self, root, run, times, longest):
         """SIGKILL of `poster sync` so many times, while there is always something to send."""
-        for number in range(times):
-            self.save(run, {f"late/{number}.bin": random.randbytes(300_000)})
-            process = self.start_poster("sync", run.name)
-            time.sleep(random.uniform(0, longest))
-            process.kill()
-            process.wait()
-            self.assert_nothing_false_is_noted(root, run)
+        delivered.kill_at_random_moments(
+            start=lambda: self.start_poster("sync", run.name),
+            check=lambda: self.assert_nothing_false_is_noted(root, run),
+            times=times,
+            longest=longest,
+            before=lambda number: self.save(run, {f"late/{number}.bin": random.randbytes(300_000)}),
+        )
 
 
 ODD_NAMES = ["sp ace", "quo'te\"s", "ünïcode ✓", "[x] *?", "-rf", "$(id) `id` ${HOME}", "back\\slash", "a/b/c/deep", "#~!&;|<>"]

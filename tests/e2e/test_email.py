@@ -5,9 +5,11 @@ import email.policy
 import os
 import pathlib
 import random
+import re
 import subprocess
 import time
 
+import delivered
 from harness import POSTER, PosterTest, main, poster_only, read_bytes, wait_until
 from services import FaultProxy, smtp
 from test_telegram import png
@@ -262,6 +264,11 @@ class Faults(EmailTest):
         wait_until(lambda: self.poster("sync").returncode == 0, what="the delivery")
         self.assertEqual(len(self.mails()), 3)
 
+    def assert_noted_are_there(self):
+        word_of = lambda entry: re.search(r"text-\d+-\d+-", delivered.payload_of(entry)).group()
+        arrived = [mail.get_body(("plain",)).get_content() for mail in self.mails()]
+        return delivered.assert_messages_are_there(self, self.run_dirs(), "email", arrived, word_of)
+
     def test_sync_killed_at_any_moment_loses_nothing_and_repeats_nothing(self):
         random.seed(os.environ.get("POSTER_SEED", "7"))
         wanted = []
@@ -270,12 +277,9 @@ class Faults(EmailTest):
             texts = [f"text-{round}-{i}-" for i in range(10)]
             wanted += texts
             self.launch("sh", "-c", "for t in " + " ".join(texts) + "; do poster log notify $t; done")
-            for _ in range(kills // 5):
-                sync = self.start_poster("sync")
-                time.sleep(random.uniform(0, 0.3))
-                sync.kill()
-                sync.wait()
+            delivered.kill_at_random_moments(lambda: self.start_poster("sync"), self.assert_noted_are_there, kills // 5, 0.3)
         wait_until(lambda: self.poster("sync").returncode == 0, what="the delivery of all")
+        self.assertEqual(self.assert_noted_are_there(), len(wanted))
         got = [mail.get_body(("plain",)).get_content().split("\n")[2] for mail in self.mails()]
         self.assertEqual(sorted(got), sorted(wanted))
 

@@ -4,12 +4,19 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 import unittest
 
+import delivered
 from harness import main, needs_venv, wait_until
 from s3_case import MEBIBYTE, ODD_NAMES, S3Case
 from services import FaultProxy, small_disk
+
+
+HASHES = """
+import hashlib
+read = lambda key: client.get_object(Bucket=bucket, Key=key)["Body"].read()
+result = {key: hashlib.sha256(read(key)).hexdigest() for key in keys}
+"""
 
 
 @needs_venv
@@ -130,7 +137,7 @@ class Faults(S3Case):
         run = self.make_run("a", large=6 * MEBIBYTE)
         self.server.stop()
         try:
-            self.assertIn(b"connect", self.sync(check=1).stdout.lower())
+            self.sync_in_vain(said="connect")
         finally:
             self.server.start()
         self.sync()
@@ -141,7 +148,7 @@ class Faults(S3Case):
         with self.server.proxy() as proxy:
             self.through(proxy)
             proxy.set("refuse")
-            self.sync(check=1)
+            self.sync_in_vain(said="connect")
             proxy.set("pass")
             self.sync()
         self.assert_arrived(run)
@@ -173,7 +180,7 @@ class Faults(S3Case):
         with self.server.proxy() as proxy:
             self.through(proxy)
             proxy.set("stall", 2 * MEBIBYTE)
-            self.assertIn(b"no byte for", self.sync(check=1).stdout)
+            self.sync_in_vain(said="no byte for")
             proxy.set("pass")
             self.sync()
         self.assert_arrived(run)
@@ -183,7 +190,7 @@ class Faults(S3Case):
         self.objects.rmdir()
         with small_disk("16m") as disk:
             self.objects.symlink_to(disk)
-            self.assertIn(b"the storage is full", self.sync(check=1).stdout)
+            self.sync_in_vain(said="the storage is full")
             subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
             self.sync()
             self.assert_arrived(run)
@@ -196,18 +203,40 @@ class Faults(S3Case):
         self.sync("--retry-failed")
         self.assert_arrived(run)
 
+    @staticmethod
+    def save_more(run, number):
+        """So that there is always something to send, and now and then something in parts."""
+        size = 11 * MEBIBYTE if number % 10 == 5 else 200_000
+        (run / "files" / f"late-{number}").write_bytes(os.urandom(size))
+
+    def assert_noted_are_there(self, run):
+        """By the server's own files, and, as soon as they are noted, by boto3."""
+        there = self.objects / "runs" / run.name
+        delivered.assert_copies_are_there(self, run, "s3", lambda path: (there / path).read_bytes())
+        noted = delivered.copies_noted(run, "s3")
+        new = {path: sha256 for path, sha256 in noted.items() if self.read_by_boto3.get(path) != sha256}
+        keys = {f"runs/{run.name}/{path}": path for path in new}
+        hashes = self.boto3(HASHES, bucket=self.bucket, keys=list(keys))
+        self.assertEqual({keys[key]: sha256 for key, sha256 in hashes.items()}, new)
+        self.read_by_boto3.update(new)
+
     def test_killed_at_fifty_moments(self):
+        self.read_by_boto3 = {}
         run = self.make_run(*(f"f{i}" for i in range(30)), large=23 * MEBIBYTE)
         with self.server.proxy() as proxy:
             self.through(proxy)
             proxy.set("slow", 30 * MEBIBYTE)
-            for i in range(50):
-                process = self.start_poster("sync")
-                time.sleep(0.02 + 0.03 * (i % 17))
-                process.send_signal(signal.SIGKILL)
-                process.wait()
+            delivered.kill_at_random_moments(
+                start=lambda: self.start_poster("sync", run.name),
+                check=lambda: self.assert_noted_are_there(run),
+                times=50,
+                longest=0.5,
+                before=lambda number: self.save_more(run, number),
+            )
             proxy.set("pass")
-            self.sync()
+            self.sync(run.name)
+            self.assert_noted_are_there(run)
+            self.assertGreater(len(self.read_by_boto3), 80)
         self.assert_arrived(run)
 
     def test_the_machine_is_offline_for_the_whole_run(self):

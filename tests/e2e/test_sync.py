@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import pathlib
-import random
 import signal
 import subprocess
 import time
 import unittest
 
+import delivered
 import harness
 from harness import POSTER_TEST, PosterTest, poster_only, wait_until
 
@@ -258,29 +258,40 @@ class Hindered(SyncTest):
 class Killed(SyncTest):
     kills = int(os.environ.get("POSTER_KILLS", "50"))
 
-    def kill_syncs(self, longest):
-        for _ in range(self.kills):
-            process = self.start_sync()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(random.uniform(0, longest))
-            process.kill()
-            process.wait()
-        done = self.sync()
+    def kill_syncs(self, run, longest, check, before=lambda number: None):
+        delivered.kill_at_random_moments(lambda: self.start_sync(run), check, self.kills, longest, before)
+        self.assertGreater(check(), 0)
+        done = self.sync(run)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_copies_arrive_whole_though_sync_is_killed_at_any_moment(self):
         code = "cd $POSTER_FILES_DIR; for i in $(seq 40); do head -c 300000 /dev/urandom > f$i; done"
         self.settings.pop("POSTER_MAILBOX_PATH")
         _, run = self.make_run(code, POSTER_SYNC_MODE="manual")
-        self.kill_syncs(0.2)
+        there = self.nas / "runs" / run
+        read = lambda path: (there / path).read_bytes()
+        here = self.store / "runs" / run
+        self.kill_syncs(
+            run,
+            0.2,
+            check=lambda: delivered.assert_copies_are_there(self, here, "local", read),
+            before=lambda number: (here / "files" / f"late-{number}").write_bytes(os.urandom(300_000)),  # always something
+        )
         self.assert_copied(run)
 
     def test_messages_arrive_once_and_in_order_though_sync_is_killed_at_any_moment(self):
         self.settings.pop("POSTER_LOCAL_PATH")
         letters = 200
-        self.make_run(POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS=str(letters))
+        _, run = self.make_run(POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS=str(letters))
         self.settings["POSTER_MAILBOX_DELAY"] = "4ms"
-        self.kill_syncs(0.05)
+        word_of = lambda entry: f" {entry['kind']} "
+        self.kill_syncs(
+            run,
+            0.05,
+            check=lambda: delivered.assert_messages_are_there(
+                self, [self.store / "runs" / run], "mailbox", harness.read_lines(self.mailbox), word_of
+            ),
+        )
         self.assertEqual(self.letters(), ["start", *(f"letter-{i}" for i in range(letters)), "end"])
 
     def test_a_message_that_was_cut_short_with_its_courier_is_sent_again_and_says_so(self):

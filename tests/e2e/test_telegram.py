@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import struct
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 import zlib
 
+import delivered
 from harness import POSTER, VENV_PYTHON, PosterTest, main, needs_venv, poster_only, read_bytes, wait_until
 from services import FaultProxy, telegram
 
@@ -290,6 +292,10 @@ class Faults(TelegramTest):
         wait_until(lambda: self.poster("sync").returncode == 0, what="the delivery")
         self.assertEqual(len(self.texts()), 3)
 
+    def assert_noted_are_there(self):
+        word_of = lambda entry: re.search(r"text-\d+-\d+-", delivered.payload_of(entry)).group()
+        return delivered.assert_messages_are_there(self, self.run_dirs(), "telegram", self.texts(), word_of)
+
     def test_sync_killed_at_any_moment_loses_nothing_and_repeats_nothing(self):
         self.set(on="notify")
         random.seed(os.environ.get("POSTER_SEED", "7"))
@@ -299,13 +305,10 @@ class Faults(TelegramTest):
             texts = [f"text-{round}-{i}-" for i in range(10)]
             wanted += texts
             self.launch("sh", "-c", "for t in " + " ".join(texts) + "; do poster log notify $t; done")
-            for _ in range(kills // 5):
-                sync = self.start_poster("sync")
-                time.sleep(random.uniform(0, 0.15))
-                sync.kill()
-                sync.wait()
+            delivered.kill_at_random_moments(lambda: self.start_poster("sync"), self.assert_noted_are_there, kills // 5, 0.15)
         wait_until(lambda: self.poster("sync").returncode == 0, what="the delivery of all")
         self.assertEqual(self.waiting(), [])
+        self.assertEqual(self.assert_noted_are_there(), len(wanted))
         got = [text.splitlines()[1] for text in self.texts()]
         self.assertEqual(sorted(got), sorted(wanted))
 
