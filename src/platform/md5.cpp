@@ -34,7 +34,8 @@ class Md5 {
 public:
     // Whole blocks.
     void take(std::string_view blocks) {
-        for (total_ += blocks.size(); !blocks.empty(); blocks.remove_prefix(kBlock)) take_block(blocks.data());
+        for (total_ += blocks.size(); !blocks.empty(); blocks.remove_prefix(kBlock))
+            take_block(blocks.substr(0, kBlock));
     }
 
     // What is left, less than a block or many.
@@ -52,7 +53,7 @@ public:
     }
 
 private:
-    void take_block(const char* block) {
+    void take_block(std::string_view block) {
         std::array<std::uint32_t, 16> words{};
         for (std::size_t i = 0; i < kBlock; ++i)
             words[i / 4] |= std::uint32_t(static_cast<unsigned char>(block[i])) << (8 * (i % 4));

@@ -158,29 +158,30 @@ AwsCredentialChain::AwsCredentialChain(bool metadata, TransferOptions options)
 }
 
 // Well before they expire; but a service that gives no longer ones is not asked at each request.
-bool AwsCredentialChain::is_to_be_renewed() const {
+bool AwsCredentialChain::is_to_be_renewed(const Found& found) const {
     constexpr Milliseconds kBefore{300'000}, kSeldom{30'000};
-    if (!found_->expires) return false;
     const WallTime now = wall_now();
-    return *found_->expires <= now || (*found_->expires - kBefore < now && looked_ + kSeldom < now);
+    return found.is_over(now) || (found.is_over(now + kBefore) && looked_ + kSeldom < now);
 }
 
 AwsCredentials AwsCredentialChain::credentials() {
     const std::lock_guard lock{mutex_};
-    if (found_ && !is_to_be_renewed()) return found_->credentials;
-    const bool still_good = found_ && *found_->expires > wall_now();
+    if (found_ && !is_to_be_renewed(*found_)) return found_->credentials;
+    const std::optional<Found> before = found_;
     looked_ = wall_now();
     try {
         found_ = find();
+        return found_->credentials;
     } catch (const Error&) {
-        if (!still_good) throw;
+        if (!before || before->is_over(wall_now())) throw;
+        return before->credentials;
     }
-    return found_->credentials;
 }
 
 bool AwsCredentialChain::renew(const AwsCredentials& stale) {
     const std::lock_guard lock{mutex_};
-    if (!found_ || found_->credentials == stale) found_ = find();
+    if (found_ && found_->credentials != stale) return true; // another request has done it
+    found_ = find();
     return found_->credentials != stale;
 }
 

@@ -41,11 +41,12 @@ private:
     struct Found {
         AwsCredentials credentials;
         std::optional<WallTime> expires;
+        bool is_over(WallTime when) const { return expires && *expires <= when; }
     };
     Found find() const;
     static std::optional<Found> from_environment();
     std::optional<Found> from_profile() const;
-    bool is_to_be_renewed() const;
+    bool is_to_be_renewed(const Found& found) const;
     std::optional<Found> from_program(const std::string& command) const;
     std::optional<Found> from_container() const;
     std::optional<Found> from_machine() const;

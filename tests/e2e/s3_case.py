@@ -5,6 +5,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import unittest
 
 from harness import PYTHON, VENV_PYTHON, PosterTest, wait_until
 from services import s3
@@ -55,11 +56,20 @@ MEBIBYTE = 1 << 20
 
 
 class S3Case(PosterTest):
+    server = _boto3 = None
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.server = cls.enterClassContext(s3())
-        cls._boto3 = None
+        if S3Case.server is None:  # one for all classes of a module
+            S3Case.server = unittest.enterModuleContext(s3())
+            unittest.addModuleCleanup(S3Case.forget_server)
+
+    @staticmethod
+    def forget_server():
+        if S3Case._boto3 is not None:
+            S3Case._boto3.communicate()
+        S3Case.server = S3Case._boto3 = None
 
     @classmethod
     def boto3(cls, code, **variables):
@@ -67,8 +77,7 @@ class S3Case(PosterTest):
         if cls._boto3 is None:
             env = {**os.environ, **cls.server.env, "NO_PROXY": "*"}
             command = [VENV_PYTHON, "-c", BOTO3, cls.server.endpoint]
-            cls._boto3 = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            cls.addClassCleanup(cls._boto3.communicate)
+            S3Case._boto3 = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         cls._boto3.stdin.write(json.dumps([code, variables]) + "\n")
         cls._boto3.stdin.flush()
         return json.loads(cls._boto3.stdout.readline() or "null")
