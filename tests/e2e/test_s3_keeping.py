@@ -209,6 +209,14 @@ class Damage(S3Case):
         for name in ("a", "large.bin"):
             self.assert_noticed(name, "is not what was copied there")
 
+    def test_put_again_with_the_same_bytes_by_another_program_is_no_damage(self):
+        """Nothing at the server says its hash then: it is read."""
+        for name in ("a", "large.bin"):
+            code = "client.put_object(Bucket=bucket, Key=key, Body=client.get_object(Bucket=bucket, Key=key)['Body'].read())"
+            self.boto3(code, bucket=self.bucket, key=f"runs/{self.kept.name}/files/{name}")
+        self.poster("gc", "--delivered", "--yes", check=0)
+        self.assertEqual(list((self.kept / "files").iterdir()), [])
+
     def test_shortened(self):
         with open(self.copies / "large.bin", "r+b") as file:
             file.truncate(10 * MEBIBYTE)
