@@ -152,6 +152,26 @@ void replace_file(const fs::path& path, std::string_view content, Durability dur
     if (to_disk) sync_directory_of(path);
 }
 
+bool create_alone(const fs::path& path, std::string_view content) {
+    auto [fd, draft] = temporary_beside(path);
+    const bool written = write_all(fd.get(), content) && ::close(fd.release()) == 0;
+    const bool linked = written && ::link(draft.c_str(), path.c_str()) == 0;
+    const int error = errno;
+    struct stat facts{};
+    // A network file system may say that it failed when only its answer was lost.
+    const bool ours = linked || (written && ::stat(draft.c_str(), &facts) == 0 && facts.st_nlink == 2);
+    ::unlink(draft.c_str());
+    if (!written) throw_errno("write " + path.native(), error);
+    if (ours || error == EEXIST) return ours;
+    fd =
+        Fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, kFileMode)}; // no hard links here
+    if (!fd && errno == EEXIST) return false;
+    if (fd && write_all(fd.get(), content) && ::close(fd.release()) == 0) return true;
+    const int failure = errno;
+    if (fd) ::unlink(path.c_str());
+    throw_errno("make " + path.native(), failure);
+}
+
 void append_line(const fs::path& path, std::string_view line) {
     const Fd fd{check_syscall("append to " + path.native(),
                               ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode))};

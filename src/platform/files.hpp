@@ -20,6 +20,9 @@ std::optional<std::string> read_file(const fs::path& path);                    /
 std::optional<std::string> read_tail(const fs::path& path, std::size_t bytes); // at most that much from the end
 // Write to a temporary file beside it, then rename. Throws Error.
 void replace_file(const fs::path& path, std::string_view content, Durability durability = Durability::page_cache);
+// True for the one process, of all hosts, that makes this file; it is seen whole, or not at all, where the file system
+// has hard links. False: another has made it. Throws Error.
+bool create_alone(const fs::path& path, std::string_view content);
 // One write of `line` plus "\n" with O_APPEND; mends a half line left by a crash first. Throws Error.
 void append_line(const fs::path& path, std::string_view line);
 void make_directories(const fs::path& path);    // 0700; throws Error

@@ -60,8 +60,8 @@ bool is_free(const fs::path& dir, const std::string& name, int number) {
     if (number == 0) return true;
     const fs::path path = path_of(dir, name, number);
     const auto record = read_json(path);
-    if (!record) return true; // removed by its holder this moment, or never whole
-    if (record->value("released", false) || owner_is_dead(*record)) return true;
+    // None: removed this moment, or not whole yet.
+    if (record && (member(*record, "released") == true || owner_is_dead(*record))) return true;
     struct stat facts{};
     if (::stat(path.c_str(), &facts) != 0) return true;
     const std::int64_t now = file_system_now(dir);
@@ -91,19 +91,15 @@ std::optional<Lease> Lease::acquire(const fs::path& dir, const std::string& name
     impl->name = name;
     impl->number = last + 1;
     impl->kept_at = impl->renewed_at = Clock::now().time_since_epoch().count();
-    // Whole, or not there: nobody may see a lease that does not say yet whose it is.
-    const fs::path draft = dir / fmt::format(".{}.{}.{}", name, ::getpid(), ::gettid());
-    ::unlink(draft.c_str()); // of a process that was killed right here
-    replace_file(draft, self_record().dump());
     const fs::path path = path_of(dir, name, impl->number);
-    const bool made = ::link(draft.c_str(), path.c_str()) == 0;
-    const int error = errno;
-    ::unlink(draft.c_str());
-    if (!made && error != EEXIST) throw_errno("take the lease " + path.native(), error);
-    if (!made) return std::nullopt;
+    if (!create_alone(path, self_record().dump())) return std::nullopt;
     Lease lease(std::move(impl));
     if (last_number(dir, name) != lease.impl_->number)
         return std::nullopt; // it had been taken and given back meanwhile
+    if (!is_free(dir, name, last)) {
+        ::unlink(path.c_str()); // its holder, who slept for long, has just renewed it
+        return std::nullopt;
+    }
     for (int older = last; older > 0 && ::unlink(path_of(dir, name, older).c_str()) == 0; --older) {
     }
     return lease;
@@ -125,12 +121,13 @@ Lease::~Lease() {
 
 bool Lease::renew() {
     const auto began = Clock::now();
-    if (last_number(impl_->dir, impl_->name) != impl_->number) {
-        impl_->renewed_at = 0;
-        return false;
-    }
     const fs::path path = path_of(impl_->dir, impl_->name, impl_->number);
-    if (::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0) impl_->renewed_at = began.time_since_epoch().count();
+    const bool renewed = ::utimensat(AT_FDCWD, path.c_str(), nullptr, 0) == 0;
+    // In this order: whoever takes it looks, after that, whether it has just been renewed.
+    if (last_number(impl_->dir, impl_->name) != impl_->number)
+        impl_->renewed_at = 0;
+    else if (renewed)
+        impl_->renewed_at = began.time_since_epoch().count();
     return valid();
 }
 

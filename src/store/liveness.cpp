@@ -101,21 +101,6 @@ bool is_stale(const fs::path& claim) {
     return record && owner_is_dead(*record); // without: given back this moment
 }
 
-// With its content, or not at all: nobody may see a claim that does not say yet whose it is.
-bool create_claim(const fs::path& path) {
-    const fs::path temporary = path.parent_path() / fmt::format(".claim.{}.{}.tmp", host_name(), ::getpid());
-    replace_file(temporary, self_line());
-    const bool linked = ::link(temporary.c_str(), path.c_str()) == 0;
-    const int error = errno;
-    struct stat facts{};
-    // A network file system may say that it failed when only its answer was lost.
-    const bool ours = linked || (::stat(temporary.c_str(), &facts) == 0 && facts.st_nlink == 2);
-    ::unlink(temporary.c_str());
-    if (ours || error == EEXIST) return ours;
-    const Fd fd{::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)}; // no hard links here
-    return fd && write_all(fd.get(), self_line());
-}
-
 } // namespace
 
 json self_record() {
@@ -198,7 +183,7 @@ bool claim_attempt(const fs::path& attempt_dir, LifeSign& sign) {
     const int last = last_claim(attempt_dir);
     if (last > 0 && !is_stale(claim_path(attempt_dir, last))) return false;
     const fs::path path = claim_path(attempt_dir, last + 1);
-    if (!create_claim(path)) return false;
+    if (!create_alone(path, self_line())) return false; // nobody may see a claim that does not say yet whose it is
     if (last > 0 && !is_stale(claim_path(attempt_dir, last))) { // given back, and perhaps taken again, meanwhile
         ::unlink(path.c_str());
         return false;
