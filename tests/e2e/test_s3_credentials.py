@@ -28,6 +28,10 @@ except Exception:
 """
 
 
+def profile(key, name="default"):
+    return f"[{name}]\naws_access_key_id = {key}\naws_secret_access_key = s\n"
+
+
 def in_a_while(seconds):
     return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -37,7 +41,7 @@ class Metadata:
 
     def __init__(self):
         self.asked = []
-        self.credentials = lambda: {"AccessKeyId": "machine", "SecretAccessKey": "s", "Token": "t", "Expiration": in_a_while(3600)}
+        self.lasts = 3600  # seconds
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -71,6 +75,9 @@ class Metadata:
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.endpoint = f"http://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+    def credentials(self):
+        return {"AccessKeyId": "machine", "SecretAccessKey": "s", "Token": "t", "Expiration": in_a_while(self.lasts)}
 
     def close(self):
         self.server.shutdown()
@@ -138,60 +145,74 @@ class WhoseCredentials(CredentialsCase):
         for name in dict(env):
             del self.env[name]
 
+    def assert_all_as_botocore(self, cases, **more):
+        for name, (expected, env, credentials, config) in cases.items():
+            with self.subTest(name):
+                self.assert_as_botocore(expected, {**env, **more}, credentials, config)
+
     def test_the_order_of_places_is_that_of_botocore(self):
         self.make_run("a")
-        program = self.printer("program", Version=1)
-        with_token = self.printer("with token", Version=1, SessionToken="t")
-        newer = self.printer("newer", Version=2)
-        keys = lambda name: f"aws_access_key_id = {name}\naws_secret_access_key = s\n"
         env = {"AWS_ACCESS_KEY_ID": "env", "AWS_SECRET_ACCESS_KEY": "s"}
-        other = self.tmp / "other"
-        other.write_text(f"[default]\n{keys('elsewhere')}")
+        default, lab, config = profile("default"), profile("lab", name="lab"), profile("config")
+        (self.tmp / "other").write_text(profile("other"))
+        other = str(self.tmp / "other")
         cases = {
             "nothing": (None, {}, "", ""),
             "the environment": (["env", None], env, "", ""),
             "its session": (["env", "t"], {**env, "AWS_SESSION_TOKEN": "t"}, "", ""),
-            "before a profile that is named": (["env", None], {**env, "AWS_PROFILE": "lab"}, f"[lab]\n{keys('lab')}", ""),
-            "the key of the environment without its secret": (None, {"AWS_ACCESS_KEY_ID": "env"}, f"[default]\n{keys('default')}", ""),
-            "the default profile": (["default", None], {}, f"[default]\n{keys('default')}", f"[default]\n{keys('config')}"),
-            "with a session": (["default", "t"], {}, f"[default]\n{keys('default')}aws_session_token=t\n", ""),
-            "another profile": (["lab", None], {"AWS_PROFILE": "lab"}, f"[default]\n{keys('default')}\n[lab]\n{keys('lab')}", ""),
-            "one with a space": (["lab", None], {"AWS_PROFILE": "my lab"}, "", f'[profile "my lab"]\n{keys("lab")}'),
-            "one that is nowhere": (None, {"AWS_PROFILE": "typo"}, f"[default]\n{keys('default')}", ""),
-            "the config": (["config", None], {}, "", f"[default]\n{keys('config')}"),
-            "a key without its secret": (None, {}, "[default]\naws_access_key_id = default\n", ""),
-            "no secret of another file": (None, {}, "[default]\naws_access_key_id = a\n", "[default]\naws_secret_access_key = s\n"),
-            "no token of another file": (["default", None], {}, f"[default]\n{keys('default')}", "[default]\naws_session_token = t\n"),
-            "a program": (["program", None], {}, "", f"[default]\ncredential_process = {program}\n"),
-            "of a path with a space": (["program", "t"], {}, "", f'[default]\ncredential_process = "{with_token}" --option\n'),
-            "before the keys beside it": (["program", None], {}, "", f"[default]\ncredential_process = {program}\n{keys('config')}"),
-            "after ~/.aws/credentials": (["default", None], {}, f"[default]\n{keys('default')}", f"[default]\ncredential_process = {program}\n"),
-            "of another version": (None, {}, "", f"[default]\ncredential_process = {newer}\n"),
-            "that fails": (None, {}, "", "[default]\ncredential_process = false\n"),
-            "other files": (["elsewhere", None], {"AWS_SHARED_CREDENTIALS_FILE": str(other)}, f"[default]\n{keys('default')}", ""),
-            "another config": (["elsewhere", None], {"AWS_CONFIG_FILE": str(other)}, "", f"[default]\n{keys('config')}"),
+            "before a profile that is named": (["env", None], {**env, "AWS_PROFILE": "lab"}, lab, ""),
+            "a key of the environment without its secret": (None, {"AWS_ACCESS_KEY_ID": "env"}, default, ""),
+            "the default profile": (["default", None], {}, default, config),
+            "with a session": (["default", "t"], {}, default + "aws_session_token=t\n", ""),
+            "another profile": (["lab", None], {"AWS_PROFILE": "lab"}, default + lab, ""),
+            "one with a space": (["lab", None], {"AWS_PROFILE": "my lab"}, "", profile("lab", name='profile "my lab"')),
+            "one that is nowhere": (None, {"AWS_PROFILE": "typo"}, default, ""),
+            "the config": (["config", None], {}, "", config),
+            "a key without its secret": (None, {}, "[default]\naws_access_key_id = a\n", ""),
+            "nor with one of another file": (
+                None,
+                {},
+                "[default]\naws_access_key_id = a\n",
+                "[default]\naws_secret_access_key=s\n",
+            ),
+            "no token of another file": (["default", None], {}, default, "[default]\naws_session_token = t\n"),
+            "other files": (["other", None], {"AWS_SHARED_CREDENTIALS_FILE": other}, default, ""),
+            "another config": (["other", None], {"AWS_CONFIG_FILE": other}, "", config),
         }
-        off = {"AWS_EC2_METADATA_DISABLED": "true"}  # botocore would ask it unasked
-        for name, (expected, env, credentials, config) in cases.items():
-            with self.subTest(name):
-                self.assert_as_botocore(expected, {**env, **off}, credentials, config)
-        container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{self.metadata.endpoint}/container"}
-        container |= {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "let me in"}
-        self.env |= {"POSTER_S3_METADATA": "true"}
+        self.assert_all_as_botocore(cases, AWS_EC2_METADATA_DISABLED="true")  # botocore would ask unasked
+
+    def test_programs_are_run_as_botocore_does(self):
+        self.make_run("a")
+        program = self.printer("program", Version=1)
+        with_token = self.printer("with token", Version=1, SessionToken="t")
+        newer = self.printer("newer", Version=2)
+        by = "[default]\ncredential_process = "
+        cases = {
+            "a program": (["program", None], {}, "", f"{by}{program}\n"),
+            "of a path with a space": (["program", "t"], {}, "", f'{by}"{with_token}" --option\n'),
+            "before the keys beside it": (["program", None], {}, "", f"{profile('a')}credential_process = {program}\n"),
+            "after ~/.aws/credentials": (["default", None], {}, profile("default"), f"{by}{program}\n"),
+            "of another version": (None, {}, "", f"{by}{newer}\n"),
+            "that fails": (None, {}, "", f"{by}false\n"),
+        }
+        self.assert_all_as_botocore(cases, AWS_EC2_METADATA_DISABLED="true")
+
+    def test_services_are_asked_as_botocore_does(self):
+        self.make_run("a")
+        uri, token = "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN"
         (self.tmp / "token").write_text("let me in")
-        by_file = {**container, "AWS_CONTAINER_AUTHORIZATION_TOKEN": "no", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(self.tmp / "token")}
-        elsewhere = {**container, "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://example.org/container"}
+        container = {uri: f"{self.metadata.endpoint}/container", token: "let me in"}
         cases = {
             "the machine": (["machine", "t"], {}, "", ""),
             "that is not to be asked": (None, {"AWS_EC2_METADATA_DISABLED": "TRUE"}, "", ""),
             "the container first": (["container", "t"], container, "", ""),
-            "by a token in a file": (["container", "t"], by_file, "", ""),
-            "never another host": (None, elsewhere, "", ""),
-            "after the profiles": (["default", None], container, f"[default]\n{keys('default')}", ""),
-        }
-        for name, (expected, env, credentials, config) in cases.items():
-            with self.subTest(name):
-                self.assert_as_botocore(expected, env, credentials, config)
+            "by a token in a file": (
+                ["container", "t"], {**container, token: "no", f"{token}_FILE": str(self.tmp / "token")}, "", "",
+            ),
+            "never another host": (None, {**container, uri: "http://example.org/container"}, "", ""),
+            "after the profiles": (["default", None], container, profile("default"), ""),
+        }  # fmt: skip
+        self.assert_all_as_botocore(cases, POSTER_S3_METADATA="true")
 
     def test_a_machine_is_not_asked_unless_that_is_wanted(self):
         self.make_run("a")
@@ -200,9 +221,8 @@ class WhoseCredentials(CredentialsCase):
 
     def test_what_is_left_to_aws_own_tools_is_said(self):
         self.make_run("a")
-        keys = "aws_access_key_id = base\naws_secret_access_key = s\n"
         for config in (
-            f"[profile lab]\nrole_arn = arn:aws:iam::1:role/lab\nsource_profile = lab\n{keys}",
+            profile("base", name="profile lab") + "role_arn = arn:aws:iam::1:role/lab\nsource_profile = lab\n",
             "[profile lab]\nsso_session = lab\n[sso-session lab]\nsso_start_url = https://example.org\n",
         ):
             (self.aws / "config").write_text(config)
@@ -240,15 +260,15 @@ print(json.dumps({{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "s", "
         self.assertEqual(counter.read_text(), "xx")
 
     def test_a_session_in_a_file_that_was_replaced_meanwhile_is_taken_from_there(self):
-        profile = lambda token: f"[default]\naws_access_key_id = k\naws_secret_access_key = s\naws_session_token = {token}\n"
-        (self.aws / "credentials").write_text(profile("old"))
+        of_session = lambda token: f"{profile('k')}aws_session_token = {token}\n"
+        (self.aws / "credentials").write_text(of_session("old"))
         run = self.make_run(*"abcd")
         self.grant()
         granted = self.front.before
 
         def before(request):
             if len(self.front.requests) == 3:
-                (self.aws / "credentials").write_text(profile("new"))
+                (self.aws / "credentials").write_text(of_session("new"))
                 self.grant("old")
                 return self.front.before(request)
             return granted(request)
@@ -266,9 +286,7 @@ print(json.dumps({{"Version": 1, "AccessKeyId": "key", "SecretAccessKey": "s", "
 
     def test_the_machine_is_asked_again_before_the_end_of_a_session_and_not_each_time(self):
         self.env |= {"POSTER_S3_METADATA": "true"}
-        self.metadata.credentials = lambda: {
-            "AccessKeyId": "machine", "SecretAccessKey": "s", "Token": "t", "Expiration": in_a_while(60),
-        }  # fmt: skip
+        self.metadata.lasts = 60
         run = self.make_run(*"abcdefgh")
         self.grant()
         self.sync()

@@ -60,6 +60,7 @@ class WrongClock(S3Case):
     def test_by_years(self):
         self.assert_copies_go_and_come(-20 * 365 * 86400)
 
+
 def without_checksums(message, *_):
     """As if neither end had ever heard of them."""
     message.drop("x-amz-checksum-")
@@ -128,7 +129,9 @@ class WithoutChecksums(S3Case):
             with self.subTest(refusal.status, body=refusal.body):
 
                 def before(request):
-                    sent = [name for name in request.headers if name.startswith("x-amz-checksum-") and name != "x-amz-checksum-mode"]
+                    sent = [
+                        name for name in request.headers if name.startswith("x-amz-checksum-") and name != "x-amz-checksum-mode"
+                    ]
                     return Answer(refusal.status, refusal.headers, refusal.body) if sent else None
 
                 self.front.before = before
@@ -225,7 +228,10 @@ class Addresses(S3Case):
         self.server.make_bucket(self.bucket)
         self.env |= {"POSTER_S3_BUCKET": self.bucket}
         for addressing in ("auto", "virtual"):
-            self.env |= {"POSTER_S3_ADDRESSING": addressing, "POSTER_S3_ENDPOINT": f"http://s3.test{'' if addressing == 'auto' else ':80'}"}
+            self.env |= {
+                "POSTER_S3_ADDRESSING": addressing,
+                "POSTER_S3_ENDPOINT": f"http://s3.test{'' if addressing == 'auto' else ':80'}",
+            }
             self.make_run("a")
             self.sync()
         self.assertEqual(self.hosts(), {"s3.test", f"{self.bucket}.s3.test"})
@@ -233,7 +239,11 @@ class Addresses(S3Case):
 
     def test_encrypted_through_a_proxy(self):
         endpoint = self.server.endpoint_tls
-        self.env |= {"https_proxy": self.front.endpoint, "POSTER_S3_ENDPOINT": endpoint, "POSTER_S3_CA_FILE": str(self.server.ca_file)}
+        self.env |= {
+            "https_proxy": self.front.endpoint,
+            "POSTER_S3_ENDPOINT": endpoint,
+            "POSTER_S3_CA_FILE": str(self.server.ca_file),
+        }
         run = self.make_run("a")
         self.sync()
         self.assert_arrived(run)

@@ -85,9 +85,7 @@ class Request:
         signing = b"AWS4" + secret.encode()
         for word in (date, region, service, "aws4_request", text):
             signing = hmac.digest(signing, word.encode(), "sha256")
-        return (
-            f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={';'.join(names)}, Signature={signing.hex()}"
-        )
+        return f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={';'.join(names)}, Signature={signing.hex()}"
 
 
 class Answer:
