@@ -6,6 +6,7 @@ import pathlib
 import signal
 import subprocess
 import time
+import unittest
 
 from harness import POSTER_TEST, PosterTest, PYTHON, json_lines, main, needs_root, poster_only, python, wait_until
 
@@ -164,10 +165,9 @@ class Outcome(PosterTest):
         self.assertGreater(attempt["peak_memory_bytes"], 150_000_000)
         self.assertLess(attempt["peak_memory_bytes"], 400_000_000)
 
+    @unittest.skipIf(os.environ.get("SANITIZERS"), "poster itself, before exec, is large under a sanitizer")
     def test_peak_memory_of_a_small_child_is_small(self):
-        self.assertLess(
-            self.after("true")["peak_memory_bytes"], 120_000_000
-        )  # poster itself, before exec, under a sanitizer
+        self.assertLess(self.after("true")["peak_memory_bytes"], 30_000_000)
 
     def test_durations_do_not_follow_the_wall_clock(self):
         """The monotonic clock decides: no negative duration, whatever the zone or clock of the machine."""
