@@ -32,6 +32,10 @@ struct Delivery {
     static Delivery passing(std::string why, std::optional<Milliseconds> wait = {}) {
         return {State::retry, {}, std::move(why), {}, wait, false};
     }
+    // Something is missing that may well be there later, or on another machine.
+    static Delivery not_yet(std::string why, std::string what_to_do) {
+        return {State::retry, {}, std::move(why), std::move(what_to_do), {}, false};
+    }
     static Delivery permanent(std::string why, std::string what_to_do) {
         return {State::failed, {}, std::move(why), std::move(what_to_do), {}, false};
     }

@@ -25,12 +25,14 @@ using nlohmann::json;
 constexpr std::uint64_t kAttachmentBytes = 20 << 20;
 constexpr std::size_t kSubjectColumns = 150;
 constexpr int kTooLarge = 552;
+// RFC 5321, 4.5.3.2.6: who waits no longer for the word on a whole mail sends it twice.
+constexpr std::chrono::minutes kPatienceForAnswer{10};
 
 // What the server's reply means.
 Delivery delivery_of(const MailAnswer& answer) {
-    const std::string why = fmt::format("the mail server answered {} {}", answer.status, valid_utf8(answer.text));
-    if (answer.status / 100 == 2)
-        return Delivery::arrived(fmt::format("{} {}", answer.status, valid_utf8(answer.text)));
+    const std::string reply = fmt::format("{} {}", answer.status, in_a_line(answer.text));
+    const std::string why = "the mail server answered " + reply;
+    if (answer.status / 100 == 2) return Delivery::arrived(reply);
     if (answer.status / 100 == 4) return Delivery::passing(why);
     std::string help;
     if (answer.status == 535 || answer.status == 534) help = "see whether email.user and email.password are right";
@@ -39,12 +41,6 @@ Delivery delivery_of(const MailAnswer& answer) {
         help = "see whether email.to and email.from are right, and whether the server wants a login (email.user)";
     if (answer.status == kTooLarge) help = "the mailbox is full, or the mail too large for the server";
     return Delivery::permanent(why, help);
-}
-
-Delivery not_yet(const std::string& why, const std::string& help) {
-    Delivery delivery = Delivery::passing(why);
-    delivery.help = help;
-    return delivery;
 }
 
 class Email : public Notifier {
@@ -61,17 +57,19 @@ public:
         try {
             if (!mail.user.empty()) mail.password = secret_of(settings_, "email.password");
         } catch (const Error& error) {
-            return not_yet(error.what(), error.help());
+            return Delivery::not_yet(error.what(), error.help());
         }
         // Another machine that sees the store may have it.
         if (!mail.user.empty() && mail.password.empty())
-            return not_yet("there is no email.password here",
-                           "POSTER_EMAIL_PASSWORD, email.password_file or email.password_command gives it");
+            return Delivery::not_yet("there is no email.password here",
+                                     "POSTER_EMAIL_PASSWORD, email.password_file or email.password_command gives it");
         try {
             return send(std::move(mail), text_of_mail(run, entry, facts), deadline);
         } catch (const TransferError& error) {
-            if (error.passing()) return Delivery::passing(error.what());
-            return Delivery::permanent(error.what(), error.help());
+            Delivery delivery =
+                error.passing() ? Delivery::passing(error.what()) : Delivery::permanent(error.what(), error.help());
+            delivery.perhaps = error.perhaps_taken();
+            return delivery;
         } catch (const Error& error) {
             return Delivery::permanent(error.what(), error.help());
         }
@@ -112,6 +110,7 @@ private:
     Delivery send(Mail mail, MailText text, Deadline deadline) const {
         TransferOptions options;
         options.ca_file = path_setting(settings_, "email.ca_file").native();
+        options.answer_timeout = kPatienceForAnswer;
         options.cancelled = [deadline] { return std::chrono::steady_clock::now() > deadline; };
         mail.from = mail_address(text.from);
         for (const auto& to : text.to) mail.to.push_back(mail_address(to));

@@ -61,7 +61,8 @@ bool is_blank(const std::string& line) {
 
 } // namespace
 
-LastLines last_lines(const std::filesystem::path& attempt_dir, std::size_t most, bool prefer_stderr) {
+LastLines last_lines(const std::filesystem::path& attempt_dir, std::size_t most, bool prefer_stderr,
+                     const Redactor& redactor) {
     LastLines last;
     if (most == 0) return last;
     std::deque<std::string> lines;
@@ -72,7 +73,7 @@ LastLines last_lines(const std::filesystem::path& attempt_dir, std::size_t most,
         lines.push_back(open);
         if (lines.size() > most + Folder::kScreenRows) lines.pop_front(); // blank ones at the end are taken away
     });
-    folder.feed(newest_output(attempt_dir, last, prefer_stderr));
+    folder.feed(redactor.text(newest_output(attempt_dir, last, prefer_stderr)));
     folder.finish();
     while (!lines.empty() && is_blank(lines.back())) lines.pop_back();
     const std::size_t first = lines.size() - std::min(most, lines.size());

@@ -22,7 +22,8 @@ constexpr std::size_t kCommandColumns = 300;
 constexpr std::size_t kMostFailed = 10; // runs of a summary that are named
 
 std::string one_line(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, ' ');
     return text;
 }
 

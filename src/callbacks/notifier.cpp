@@ -175,10 +175,8 @@ Notifier::Notifier(std::string section, const Settings& settings)
     if (tells("stalled") && stalled_after_ <= 0ms) stalled_after_ = kStalledByDefault;
     if (tells("message") && !level_) level_ = level_of("warning");
     for (auto& text : settings.list(section_ + ".when")) {
-        Condition condition{std::move(text), {}, {}};
-        condition.where = Where::parse(condition.text, Vocabulary::metrics);
-        condition.names = condition.where.names();
-        conditions_.push_back(std::move(condition));
+        Where where = Where::parse(text, Vocabulary::metrics);
+        conditions_.push_back({std::move(text), std::move(where)});
     }
 }
 
@@ -367,11 +365,11 @@ void Notifier::add_metrics(json& facts) const {
 }
 
 void Notifier::add_lines(json& facts, const Run& run, bool prefer_stderr) const {
-    const LastLines last = last_lines(run.attempt_dir(), lines_, prefer_stderr);
+    const LastLines last = last_lines(run.attempt_dir(), lines_, prefer_stderr, redactor_);
     if (last.lines.empty()) return;
     facts["lines_of"] = last.of_stderr ? "stderr" : "its output";
     facts["lines"] = json::array();
-    for (const auto& line : last.lines) facts["lines"].push_back(redactor_.text(line));
+    for (const auto& line : last.lines) facts["lines"].push_back(line);
 }
 
 void Notifier::queue(const Run& run, const std::string& key, json facts) const {

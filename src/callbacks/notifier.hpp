@@ -54,7 +54,6 @@ private:
     struct Condition {
         std::string text;
         Where where;
-        std::vector<std::string> names;
         bool holds = false;
         Limiter limiter{};
     };
@@ -88,7 +87,7 @@ private:
 
     MetricLineParser parser_;
     MetricTotals totals_;
-    std::map<std::string, Last, std::less<>> last_; // of metrics that a condition asks for, and of epoch and step
+    std::map<std::string, Last, std::less<>> last_; // of each metric, epoch and step, where there are conditions
     Limiter messages_;
     std::uint64_t bytes_ = 0; // of output and events, when they grew last
     Clock::time_point grew_at_ = Clock::now();

@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::uint64_t kMegabyte = 1 << 20;
 
-Addressing addressing_of(const std::string& word) {
+Addressing addressing_of(const Settings& settings) {
+    const std::string word = settings.text("s3.addressing");
     if (word == "auto") return Addressing::automatic;
     if (word == "path") return Addressing::path;
     if (word == "virtual") return Addressing::virtual_host;
@@ -34,7 +35,7 @@ public:
         place_.region = settings.text("s3.region");
         place_.endpoint = settings.text("s3.endpoint");
         place_.storage_class = settings.text("s3.storage_class");
-        place_.addressing = addressing_of(settings.text("s3.addressing"));
+        place_.addressing = addressing_of(settings);
         place_.read_back = settings.flag("s3.read_back");
         place_.metadata = settings.flag("s3.metadata");
         place_.transfer.ca_file = path_setting(settings, "s3.ca_file");
@@ -60,6 +61,7 @@ private:
 
 Activation activate(const Settings& settings) {
     if (settings.text("s3.bucket").empty()) return {false, "s3.bucket is not set"};
+    addressing_of(settings);
     return {true, "s3.bucket"};
 }
 

@@ -41,6 +41,7 @@ const CallbackEntry scp_callback = callback_entry<Scp>(
     [](const Settings& settings) -> Activation {
         check_method(settings.text("scp.method"));
         if (settings.text("scp.to").empty()) return {false, "scp.to is not set"};
+        parse_ssh_destination(settings.text("scp.to"));
         return {true, "scp.to"};
     });
 

@@ -62,12 +62,12 @@ private:
         try {
             wanted.token = secret_of(settings_, "telegram.token");
         } catch (const Error& error) {
-            return not_yet(error.what(), error.help());
+            return Delivery::not_yet(error.what(), error.help());
         }
         // Another machine that sees the store may have it.
         if (wanted.token.empty())
-            return not_yet("there is no telegram.token here",
-                           "POSTER_TELEGRAM_TOKEN, telegram.token_file or telegram.token_command gives it");
+            return Delivery::not_yet("there is no telegram.token here",
+                                     "POSTER_TELEGRAM_TOKEN, telegram.token_file or telegram.token_command gives it");
         if (!is_token(wanted.token))
             return Delivery::permanent("telegram.token has not the form of a token",
                                        "@BotFather tells it: 123456789:AA… (digits, a colon, letters)");
@@ -76,12 +76,6 @@ private:
         options.cancelled = [this] { return std::chrono::steady_clock::now() > deadline_; };
         chat_.emplace(std::move(wanted), std::move(options));
         return std::nullopt;
-    }
-
-    static Delivery not_yet(const std::string& why, const std::string& help) {
-        Delivery delivery = Delivery::passing(why);
-        delivery.help = help;
-        return delivery;
     }
 
     // It becomes a part of a URL.

@@ -9,9 +9,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 
 #include "error.hpp"
+#include "sigpipe.hpp"
 #include "subprocess.hpp"
 
 namespace poster {
@@ -47,27 +47,6 @@ void set_nonblocking(const Fd& fd) {
 }
 
 // A write to a program that is gone is an error, not a signal that ends this process.
-class WithoutSigpipe {
-public:
-    WithoutSigpipe() {
-        ::sigemptyset(&pipe_);
-        ::sigaddset(&pipe_, SIGPIPE);
-        ::pthread_sigmask(SIG_BLOCK, &pipe_, &former_);
-    }
-    WithoutSigpipe(const WithoutSigpipe&) = delete;
-    WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-    ~WithoutSigpipe() {
-        const timespec none{};
-        if (::sigismember(&former_, SIGPIPE) == 0)
-            while (::sigtimedwait(&pipe_, nullptr, &none) == -1 && errno == EINTR) {
-            }
-        ::pthread_sigmask(SIG_SETMASK, &former_, nullptr);
-    }
-
-private:
-    sigset_t pipe_{}, former_{};
-};
-
 } // namespace
 
 ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
@@ -75,7 +54,8 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
     Pipe out = make_pipe();
     Pipe err = make_pipe();
     const auto pid = start_command(argv, {}, {in.reading.get(), out.writing.get(), err.writing.get()});
-    if (!pid) throw Error("cannot start " + argv.front());
+    if (!pid && errno != ENOENT) throw_errno("start " + argv.front(), errno);
+    if (!pid) throw Error("cannot start " + argv.front(), "it has to be installed, and in PATH");
     pid_ = *pid;
     input_ = std::move(in.writing);
     output_ = std::move(out.reading);

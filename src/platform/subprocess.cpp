@@ -166,18 +166,21 @@ CommandResult run_command(const std::vector<std::string>& argv, const std::files
 
 std::optional<pid_t> start_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
                                    StandardStreams streams, const std::vector<std::string>& extra_environment) {
-    if (argv.empty()) return {};
     // Absolute: the search is done here, the execution after the change of directory.
     std::error_code ignored;
-    const auto program = find_program(argv.front(), std::filesystem::absolute(cwd.empty() ? "." : cwd, ignored));
+    const auto program = argv.empty()
+                             ? std::nullopt
+                             : find_program(argv.front(), std::filesystem::absolute(cwd.empty() ? "." : cwd, ignored));
+    errno = ENOENT;
     if (!program) return {};
     const SpawnPlan plan{streams, cwd};
     const auto environment = environment_with(extra_environment);
     pid_t pid = 0;
-    if (::posix_spawn(&pid, program->c_str(), plan.actions(), plan.attributes(), pointers_to(argv).data(),
-                      pointers_to(environment).data()) != 0)
-        return {};
-    return pid;
+    const int error = ::posix_spawn(&pid, program->c_str(), plan.actions(), plan.attributes(), pointers_to(argv).data(),
+                                    pointers_to(environment).data());
+    if (error == 0) return pid;
+    errno = error;
+    return {};
 }
 
 int spawn_detached(const std::string& program, const std::vector<std::string>& argv, const std::filesystem::path& cwd,

@@ -36,7 +36,8 @@ struct StandardStreams {
     int input = -1, output = -1, error = -1;
 };
 
-// Only starts it, in its own process group, all signals at their defaults. nullopt: it could not be.
+// Only starts it, in its own process group, all signals at their defaults. nullopt: it could not be; errno says why,
+// ENOENT that there is no such program.
 std::optional<pid_t> start_command(const std::vector<std::string>& argv, const std::filesystem::path& cwd,
                                    StandardStreams streams, const std::vector<std::string>& extra_environment = {});
 

@@ -234,6 +234,22 @@ std::string valid_utf8(std::string_view bytes) {
     return valid;
 }
 
+std::string in_a_line(std::string_view bytes, std::size_t columns) {
+    std::string line = valid_utf8(bytes);
+    for (std::size_t i = 0; i < line.size(); ++i) {
+        const auto c = static_cast<unsigned char>(line[i]);
+        const bool c1 = c == 0xC2 && static_cast<unsigned char>(line[i + 1]) < 0xA0; // of two bytes: U+0080 to U+009F
+        if (c1) line.erase(i, 1);
+        if (c1 || c < 0x20 || c == 0x7f) line[i] = ' ';
+    }
+    return shorten(line, columns);
+}
+
+std::size_t utf8_length(char first) {
+    const auto c = static_cast<unsigned char>(first);
+    return c < 0xC0 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+}
+
 std::string signal_name(int signal) {
     for (const auto& [number, name] : kSignals) {
         if (number == signal) return std::string{name};

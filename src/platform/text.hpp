@@ -18,7 +18,10 @@ std::string closest(std::string_view word, const std::vector<std::string>& candi
 std::string format_bytes(std::uint64_t bytes);                                          // "3.4 GB" (powers of 1000)
 std::size_t display_width(std::string_view utf8);                                       // terminal columns
 std::string shorten(std::string_view utf8, std::size_t columns);                        // with "…" at the end when cut
-std::string valid_utf8(std::string_view bytes);                        // invalid sequences become U+FFFD
+std::string valid_utf8(std::string_view bytes); // invalid sequences become U+FFFD
+// valid_utf8, shortened, control characters become spaces: what a server says, for a terminal and a record.
+std::string in_a_line(std::string_view bytes, std::size_t columns = 200);
+std::size_t utf8_length(char first);                                   // bytes of the character that begins so
 std::string signal_name(int signal);                                   // "SIGTERM", "SIGRTMIN+3"
 std::optional<int> signal_from_name(std::string_view name);            // "SIGTERM", "TERM", "15", "SIGRTMIN+3"
 std::vector<std::string> split(std::string_view text, char separator); // no empty parts

@@ -1,14 +1,31 @@
 #pragma once
 // A few threads that share a heap of jobs. Each has a tool of its own, such as a connection; a job may add others.
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 namespace poster {
+
+// Runs `work` in this thread and in as many others, so that there are `threads` of them, or as many as can be had.
+template <typename Work>
+void work_together(int threads, const Work& work) {
+    constexpr int kMost = 64;
+    std::vector<std::jthread> others;
+    for (int i = 1; i < std::min(threads, kMost); ++i) {
+        try {
+            others.emplace_back(work);
+        } catch (const std::system_error&) {
+            break; // a limit of processes: the work is done by fewer
+        }
+    }
+    work();
+}
 
 template <typename Tool>
 class Crew {
@@ -40,12 +57,7 @@ public:
 
     // Returns when nothing is left to do.
     void run(int threads, const std::function<Tool()>& make_tool) {
-        std::vector<std::thread> others;
-        for (int i = 1; i < threads; ++i) {
-            others.emplace_back([&] { work(make_tool()); });
-        }
-        work(make_tool());
-        for (std::thread& other : others) other.join();
+        work_together(threads, [&] { work(make_tool()); });
     }
 
 private:

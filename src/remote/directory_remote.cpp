@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -20,6 +19,7 @@
 #include <sha256.hpp>
 
 #include "cancelled.hpp"
+#include "crew.hpp"
 #include "part_file.hpp"
 #include "remote_path.hpp"
 
@@ -129,18 +129,20 @@ Trouble explain(const SystemError& error, const fs::path& root) {
     case EILSEQ:
         return {Delivery::permanent(error.what(), "that name cannot be made there: leave it out by upload.exclude"),
                 false};
+    case EFBIG:
+        return {Delivery::permanent(error.what(), "files there may not be that large: leave it out by upload.exclude"),
+                false};
     case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return {Delivery::passing(error.what()), false};
+    case EDQUOT: return {Delivery::passing(error.what()), false};
     default: // EIO, ENOTCONN, ESTALE, ETIMEDOUT …
         return {Delivery::passing(error.what()), true};
     }
 }
 
 Trouble not_mounted(const fs::path& root, int error) {
-    Delivery delivery = Delivery::passing(fmt::format("{}: {}", root.native(), std::strerror(error)));
-    delivery.help = "is it mounted? A new place has to be made once: mkdir " + root.native();
-    return {delivery, true};
+    return {Delivery::not_yet(fmt::format("{}: {}", root.native(), std::strerror(error)),
+                              "is it mounted? A new place has to be made once: mkdir " + root.native()),
+            true};
 }
 
 // Calls `act` for each file, several at a time. What it returns is told; where the place as a whole is in trouble, that
@@ -171,11 +173,7 @@ void for_each_file(const fs::path& root, std::span<const RemoteFile> files, Prog
             }
         }
     };
-    std::vector<std::thread> threads;
-    const std::size_t workers = std::min<std::size_t>(std::size_t(std::max(progress.jobs(), 1)), files.size());
-    for (std::size_t i = 1; i < workers; ++i) threads.emplace_back(work);
-    work();
-    for (auto& thread : threads) thread.join();
+    work_together(int(std::min<std::size_t>(std::size_t(progress.jobs()), files.size())), work);
 }
 
 bool is_there(int folder, const RemoteFile& file, const std::string& name, const fs::path& shown,

@@ -1,8 +1,6 @@
 #include "http.hpp"
 
 #include <dlfcn.h>
-#include <pthread.h>
-#include <signal.h>
 #include <strings.h>
 #include <unistd.h>
 
@@ -16,6 +14,9 @@
 
 #define CURL_DISABLE_DEPRECATION // CURLOPT_PROTOCOLS: its successor is younger than the libraries that may be found
 #include <curl/curl.h>
+#include <fmt/format.h>
+
+#include <sigpipe.hpp>
 
 namespace poster {
 
@@ -102,30 +103,6 @@ void append(List& list, const std::string& line) {
     if (longer == nullptr) throw std::bad_alloc();
     if (list == nullptr) list.reset(longer);
 }
-
-// A TLS library may write to a connection that the other side has closed.
-class PipeSignalHeld {
-public:
-    PipeSignalHeld() {
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, SIGPIPE);
-        pthread_sigmask(SIG_BLOCK, &set, &before_);
-    }
-    PipeSignalHeld(const PipeSignalHeld&) = delete;
-    PipeSignalHeld& operator=(const PipeSignalHeld&) = delete;
-    ~PipeSignalHeld() {
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, SIGPIPE);
-        const timespec now{};
-        if (sigismember(&before_, SIGPIPE) == 0) ::sigtimedwait(&set, nullptr, &now);
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-
-private:
-    sigset_t before_;
-};
 
 // "host:port" of a URL, without user, path and query.
 std::string host_of(std::string_view url) {
@@ -227,7 +204,7 @@ public:
     // Throws what a callback threw. The code is for explain().
     CURLcode perform() {
         moved_at_ = Clock::now();
-        const PipeSignalHeld held;
+        const WithoutSigpipe guarded; // a TLS library may write to a connection that the other side has closed
         const CURLcode code = curl().easy_perform(handle_);
         if (thrown_) std::rethrow_exception(thrown_);
         return code;
@@ -269,9 +246,13 @@ private:
         up_ = up;
         if (options_.cancelled && options_.cancelled())
             aborted_ = Aborted::cancelled;
-        else if (Clock::now() - moved_at_ > options_.stall_timeout)
+        else if (Clock::now() - moved_at_ > patience())
             aborted_ = Aborted::stalled;
         return aborted_ != Aborted::no;
+    }
+
+    Milliseconds patience() const {
+        return all_sent_ && options_.answer_timeout ? *options_.answer_timeout : options_.stall_timeout;
     }
 
     static std::size_t on_read(char* into, std::size_t size, std::size_t count, void* self) {
@@ -389,8 +370,7 @@ void Transfer::explain(CURLcode code) const {
     const std::string host = host_of(url_);
     if (aborted_ == Aborted::cancelled) throw TransferError("cancelled", {}, true, all_sent_);
     if (aborted_ == Aborted::stalled)
-        throw TransferError(host + ": no byte for " + std::to_string(options_.stall_timeout.count() / 1000) + " s", {},
-                            true, all_sent_);
+        throw TransferError(fmt::format("{}: no byte for {} s", host, patience().count() / 1000), {}, true, all_sent_);
     if (aborted_ == Aborted::too_long) throw TransferError(host + ": the answer is too long", {}, false);
     std::string why = detail_without_url(detail_, url_);
     if (why.empty()) why = curl().easy_strerror(code);
@@ -501,6 +481,10 @@ HttpResponse HttpClient::perform(const HttpRequest& request) {
         if (has_body) transfer.set(CURLOPT_UPLOAD, 1L);
         if (has_body) transfer.set(CURLOPT_INFILESIZE_LARGE, curl_off_t(size));
         transfer.set(CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    }
+    if (request.once) {
+        transfer.set(CURLOPT_FRESH_CONNECT, 1L);
+        transfer.set(CURLOPT_FORBID_REUSE, 1L);
     }
     transfer.sent = &request.sent;
     transfer.received = &request.received;

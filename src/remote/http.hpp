@@ -34,9 +34,10 @@ struct TransferOptions {
                              // REQUESTS_CA_BUNDLE, ca_variable) or the system gives
     std::string ca_variable; // one more variable that may name it: AWS_CA_BUNDLE
     Milliseconds connect_timeout{10'000};
-    Milliseconds stall_timeout{30'000}; // without a byte in either direction
-    bool proxies = true;                // of the environment
-    std::function<bool()> cancelled;    // asked at least once a second; true: TransferError at once
+    Milliseconds stall_timeout{30'000};         // without a byte in either direction
+    std::optional<Milliseconds> answer_timeout; // the same once all of the body is sent, where it differs
+    bool proxies = true;                        // of the environment
+    std::function<bool()> cancelled;            // asked at least once a second; true: TransferError at once
 };
 
 // A piece of a form, as multipart/form-data.
@@ -55,6 +56,8 @@ struct HttpRequest {
     std::vector<FormPart> form;
     std::function<void(std::uint64_t bytes)> sent;        // so many bytes more of the body
     std::function<void(std::string_view bytes)> received; // takes the body of a 2xx answer; others are in `body`
+    // On a connection of its own: on a kept one that the server closes, libcurl sends a request again by itself.
+    bool once = false;
 };
 
 struct HttpResponse {

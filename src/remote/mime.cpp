@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include <base64.hpp>
 #include <characters.hpp>
 #include <error.hpp>
 #include <sha256.hpp>
@@ -34,29 +35,11 @@ void refuse_controls(std::string_view text, const std::string& what) {
     if (bad) throw Error(what + " has a line break or another control character in it", "write it on one line");
 }
 
-std::string plain_base64(std::string_view bytes) {
-    constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-        std::uint32_t group = 0;
-        for (std::size_t k = 0; k < 3; ++k)
-            group = group << 8 | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0U);
-        for (std::size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[group >> (18 - 6 * k) & 0x3F] : '=';
-    }
-    return text;
-}
-
-std::size_t utf8_length(unsigned char first) {
-    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
-
 // As many whole characters from the front as `bytes` hold; one at least.
 std::string_view front(std::string_view utf8, std::size_t bytes) {
     std::size_t end = 0;
     while (end < utf8.size()) {
-        const std::size_t next = std::min(utf8.size(), end + utf8_length(static_cast<unsigned char>(utf8[end])));
+        const std::size_t next = std::min(utf8.size(), end + utf8_length(utf8[end]));
         if (next > bytes && end > 0) break;
         end = next;
     }
@@ -182,7 +165,7 @@ std::string encode_header(std::string_view text, std::size_t name_length) {
         const std::size_t room = kEncodedWord - std::min(used, kEncodedWord / 2) - kWordBegin.size() - kWordEnd.size();
         const std::string_view piece = front(text, room / 4 * 3);
         if (!encoded.empty()) encoded += "\r\n ";
-        encoded += fmt::format("{}{}{}", kWordBegin, plain_base64(piece), kWordEnd);
+        encoded += fmt::format("{}{}{}", kWordBegin, to_base64(piece), kWordEnd);
         text.remove_prefix(piece.size());
         used = 1; // the blank that a folded line begins with
     }
@@ -218,7 +201,7 @@ std::string base64(std::string_view bytes) {
     constexpr std::size_t kBytesOfLine = kLine / 4 * 3;
     std::string text;
     for (std::size_t i = 0; i < bytes.size(); i += kBytesOfLine)
-        text += plain_base64(bytes.substr(i, kBytesOfLine)) + std::string(kLineEnd);
+        text += to_base64(bytes.substr(i, kBytesOfLine)) + std::string(kLineEnd);
     return text;
 }
 

@@ -71,15 +71,6 @@ Meaning meaning_of(const std::string& code, int status) {
     return {"", Kind::permanent, ""};
 }
 
-// One line, not too long: it comes from who knows whom.
-std::string in_a_line(const std::string& text) {
-    std::string line = valid_utf8(text);
-    for (char& c : line) {
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    }
-    return shorten(line, 200);
-}
-
 } // namespace
 
 S3ErrorBody parse_s3_error(const std::string& xml) {

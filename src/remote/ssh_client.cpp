@@ -80,7 +80,7 @@ std::string telling_line(const std::string& errors) {
         if (!adds_nothing) best = line;
     }
     constexpr std::size_t kMost = 300;
-    return shorten(valid_utf8(best), kMost);
+    return in_a_line(best, kMost);
 }
 
 } // namespace
@@ -125,7 +125,7 @@ void SshClient::learn() {
     const std::string& ciphers = configured["ciphers"];
     if (ciphers.starts_with("chacha20") && aes_is_fast() &&
         effective_configuration({"ssh", "-F", "none", "-G", "localhost"})["ciphers"] == ciphers)
-        set("Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com");
+        set("Ciphers=aes128-gcm@openssh.com,aes256-gcm@openssh.com," + ciphers); // "^" is not known before 8.1
     const std::string& socket = configured["controlpath"];
     shares_ = socket.empty() || socket == "none";
 }

@@ -181,8 +181,11 @@ void SshRemote::transfer(std::span<const RemoteFile> files, Progress& progress, 
     } catch (const sftp::Lost& lost) {
         tell_first(why_lost(lost));
         connection_.reset();
+    } catch (const SystemError& error) { // of this machine: no descriptor, no process, no room for the note
+        tell_first(Delivery::passing(error.what()));
+        connection_.reset();
     } catch (const Error& error) {
-        tell_first(Delivery::permanent(error.what(), "OpenSSH's client has to be installed: ssh"));
+        tell_first(Delivery::permanent(error.what(), error.help()));
         connection_.reset();
     }
     progress_ = nullptr;

@@ -33,10 +33,6 @@ struct Piece {
     bool is_space() const { return text == " " || text == "\n" || text == "\t"; }
 };
 
-std::size_t utf8_length(unsigned char first) {
-    return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
-
 std::vector<Piece> pieces_of(std::string_view html) {
     std::vector<Piece> pieces;
     while (!html.empty()) {
@@ -50,7 +46,7 @@ std::vector<Piece> pieces_of(std::string_view html) {
             const std::size_t end = html.substr(0, kLongestEntity).find(';');
             if (end != std::string_view::npos) length = end + 1;
         } else {
-            length = std::min(utf8_length(static_cast<unsigned char>(html.front())), html.size());
+            length = std::min(utf8_length(html.front()), html.size());
             units = length == 4 ? 2 : 1; // beyond the basic plane: a surrogate pair
         }
         pieces.push_back({html.substr(0, length), units});
@@ -150,7 +146,7 @@ Delivery telegram_delivery(int status, std::string_view body, std::optional<Mill
     const json answer = json::parse(body, nullptr, false);
     if (status == 200 && member(answer, "ok") == true)
         return Delivery::arrived(member(member(answer, "result"), "message_id").dump());
-    const std::string description = text_of(answer, "description");
+    const std::string description = in_a_line(text_of(answer, "description"));
     const std::string why = description.empty() ? fmt::format("Telegram's server answered {}", status)
                                                 : fmt::format("Telegram: {}", description);
     if (status == kTooMany) {
@@ -159,7 +155,11 @@ Delivery telegram_delivery(int status, std::string_view body, std::optional<Mill
         return Delivery::passing(why, retry_after);
     }
     // What no API answers comes from something in between.
-    if (status >= 500 || description.empty()) return Delivery::passing(why, retry_after);
+    if (status >= 500 || description.empty()) {
+        Delivery delivery = Delivery::passing(why, retry_after);
+        delivery.perhaps = status >= 500; // a gateway does not know what became of it
+        return delivery;
+    }
     std::string new_chat;
     if (const auto& id = member(member(answer, "parameters"), "migrate_to_chat_id"); id.is_number())
         new_chat = fmt::format(": {}", id.dump());
@@ -186,6 +186,7 @@ HttpResponse TelegramChat::call(const std::string& method, std::vector<FormPart>
     request.method = "POST";
     request.url = fmt::format("{}/bot{}/{}", settings_.api, settings_.token, method);
     request.form = std::move(arguments);
+    request.once = true;
     return client_.perform(request);
 }
 

@@ -25,7 +25,8 @@ using namespace std::chrono_literals;
 constexpr const char* kFile = "_file";
 constexpr const char* kCommand = "_command";
 constexpr mode_t kOthers = 077;
-constexpr CommandLimits kLimits{30s, 64 << 10};
+constexpr std::size_t kMostBytes = 64 << 10;
+constexpr CommandLimits kLimits{30s, kMostBytes};
 
 const Settings::Value* value_of(const Settings& settings, const std::string& key) {
     const auto found = settings.values().find(key);
@@ -47,9 +48,20 @@ std::string home() {
     return folder != nullptr ? folder : "";
 }
 
+std::string read_beginning(int file, const fs::path& path) {
+    std::string bytes(kMostBytes, '\0');
+    std::size_t size = 0;
+    for (ssize_t got = 1; got != 0 && size < kMostBytes; size += std::size_t(got)) {
+        got = ::read(file, bytes.data() + size, kMostBytes - size);
+        if (got < 0) throw_errno("read " + path.native(), errno);
+    }
+    bytes.resize(size);
+    return bytes;
+}
+
 std::string from_file(const Settings& settings, const std::string& key, const Settings::Value& value) {
     const fs::path path = path_setting(settings, key + kFile);
-    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file)
         throw Error(fmt::format("{} cannot be read: {}", path.native(), std::strerror(errno)),
                     fmt::format("{}{} names it (set in {})", key, kFile, value.source));
@@ -61,9 +73,8 @@ std::string from_file(const Settings& settings, const std::string& key, const Se
     if ((facts.st_mode & kOthers) != 0)
         throw Error(fmt::format("{} can be read by others (mode {:04o})", path.native(), facts.st_mode & 07777),
                     fmt::format("chmod 600 {}", path.native()));
-    auto content = read_file(path);
-    if (!content) throw Error(fmt::format("{} cannot be read", path.native()));
-    std::string secret = without_line_end(std::move(*content));
+    if (!S_ISREG(facts.st_mode)) throw Error(fmt::format("{} is no file", path.native()), "it should hold " + key);
+    std::string secret = without_line_end(read_beginning(file.get(), path));
     if (secret.empty()) throw Error(fmt::format("{} is empty", path.native()), "it should hold " + key);
     return secret;
 }

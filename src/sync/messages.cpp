@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
+#include <mutex>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -27,7 +30,8 @@ namespace {
 using nlohmann::json;
 using Stage = DeliveryState::Stage;
 
-constexpr std::chrono::seconds kMessageTime{60};
+// A mail server may take ten minutes for its word on a whole mail.
+constexpr std::chrono::minutes kMessageTime{12};
 constexpr int kLookForInterrupt = 100; // ms
 
 Run run_of(const Store& store, const std::string& id, int attempt) {
@@ -47,6 +51,17 @@ Delivery try_delivery(Callback& callback, const Run& run, const OutboxEntry& ent
         return {Delivery::State::retry, {}, error.what(), error.help(), {}};
     } catch (const std::exception& error) {
         return Delivery::passing(error.what());
+    }
+}
+
+// However long the remote takes.
+void keep_until(const std::stop_token& over, Lease& lease) {
+    std::mutex mutex;
+    std::condition_variable_any changed;
+    std::unique_lock lock(mutex);
+    while (!over.stop_requested()) {
+        lease.keep();
+        changed.wait_for(lock, over, Lease::kRenewal / 2, [] { return false; });
     }
 }
 
@@ -81,7 +96,7 @@ private:
         OutboxNotes notes(outbox, entry_.name);
         for (const auto& message : messages_of(outbox)) { // again: now nobody else adds to it
             if (is_too_early(message)) return put_off(id, message);
-            if (is_told_to_leave_off() || !lease->renew() || !deliver_message(id, notes, message)) return false;
+            if (is_told_to_leave_off() || !lease->renew() || !deliver_message(id, notes, message, *lease)) return false;
         }
         return true;
     }
@@ -113,10 +128,14 @@ private:
         return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
     }
 
-    bool deliver_message(const std::string& id, OutboxNotes& notes, const OutboxView::Message& message) {
+    bool deliver_message(const std::string& id, OutboxNotes& notes, const Message& message, Lease& lease) {
         const OutboxEntry& entry = message.entry;
         notes.begun(entry.key); // before the first byte: whoever comes after a crash knows that it may have arrived
-        const Delivery delivery = try_delivery(*callback_, run_of(store_, id, entry.attempt), entry);
+        Delivery delivery;
+        {
+            const std::jthread keeper([&](const std::stop_token& over) { keep_until(over, lease); });
+            delivery = try_delivery(*callback_, run_of(store_, id, entry.attempt), entry);
+        }
         const int tries = entry.tries + 1;
         const WallTime next = wall_now() + wait_after(tries, delivery.retry_after);
         try {

@@ -119,9 +119,11 @@ class Scp(CopiesTest):
 
     def test_a_destination_that_would_be_an_option_of_ssh_starts_nothing(self):
         self.make_run({"a": b"a"})
-        self.env |= {"POSTER_SCP_TO": f"-oProxyCommand=touch {self.tmp}/started:/x"}
-        done = self.sync()
-        self.assertNotEqual(done.returncode, 0)
+        for to in (f"-oProxyCommand=touch {self.tmp}/started:/x", "a b:/x"):
+            self.env |= {"POSTER_SCP_TO": to}
+            for command in (["sync"], ["run", "true"]):
+                done = self.poster(*command)
+                self.assertEqual((done.returncode, done.stderr[:8]), (2, b"poster: "), (to, command))
         self.assertFalse((self.tmp / "started").exists())
 
     @needs_root

@@ -2,6 +2,8 @@
 
 #include <catch2/catch.hpp>
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <utime.h>
 
@@ -91,6 +93,21 @@ TEST_CASE("a file that changed, shrank or vanished while it was on its way is tr
     fs::remove(nas.add("c", "content").local);
     const auto& progress = nas.put();
     CHECK(progress.count(Delivery::State::retry) == 3);
+    CHECK(files_below(nas.root) == 0);
+}
+
+TEST_CASE("a file too large for the place waits for the user") {
+    Nas nas;
+    nas.add("a", std::string(2 << 20, 'x'));
+    rlimit former{};
+    ::getrlimit(RLIMIT_FSIZE, &former);
+    const rlimit low{1 << 20, former.rlim_max};
+    const auto handler = ::signal(SIGXFSZ, SIG_IGN);
+    ::setrlimit(RLIMIT_FSIZE, &low);
+    const auto& progress = nas.put();
+    ::setrlimit(RLIMIT_FSIZE, &former);
+    ::signal(SIGXFSZ, handler);
+    CHECK(progress.count(Delivery::State::failed) == 1);
     CHECK(files_below(nas.root) == 0);
 }
 

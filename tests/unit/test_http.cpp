@@ -120,6 +120,29 @@ TEST_CASE("a connection serves many requests") {
     CHECK(server.connections() == 1);
 }
 
+TEST_CASE("what is to be sent once is not sent again behind the caller's back") {
+    std::atomic<int> requests{0};
+    const TinyServer server{[&requests](Peer& peer) {
+        while (!peer.read_request().empty()) {
+            if (++requests > 1) return; // taken, and no answer
+            peer.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        }
+    }};
+    HttpClient one = client();
+    HttpRequest it = request(server, "POST");
+    it.body = "text";
+    it.once = true;
+    CHECK(one.perform(it).status == 200);
+    try {
+        one.perform(it);
+        FAIL("there was no answer");
+    } catch (const TransferError& e) {
+        CHECK(e.passing());
+        CHECK(e.perhaps_taken());
+    }
+    CHECK(requests == 2);
+}
+
 TEST_CASE("a form is sent in parts") {
     const TinyServer server{echo};
     HttpRequest it = request(server, "POST");
@@ -268,6 +291,7 @@ namespace {
 
 struct MailScript {
     std::string rcpt = "250 ok", data = "354 go on", end = "250 queued as 1";
+    Milliseconds thinks{0}; // before the end
 };
 
 // The server's side of one mail; `seen` gets the message.
@@ -287,6 +311,7 @@ std::function<void(Peer&)> mail_server(const MailScript& script, std::string& se
                 peer.say(script.data + "\r\n");
                 if (script.data[0] != '3') continue;
                 seen = peer.read_until("\r\n.\r\n");
+                std::this_thread::sleep_for(script.thinks);
                 peer.say(script.end + "\r\n");
             } else
                 peer.say("500 what?\r\n");
@@ -320,6 +345,16 @@ TEST_CASE("the answer to a mail is the last reply, or the refusal that ended it"
     CHECK(answer.status == status);
     CHECK(answer.text == text);
     if (status == 250) CHECK(seen == "Subject: s\r\n\r\n..dot\r\n.\r\n");
+}
+
+TEST_CASE("a server's word on a whole mail is waited for longer than a stalled one") {
+    std::string seen;
+    const TinyServer server{mail_server({.thinks = Milliseconds{1'500}}, seen)};
+    TransferOptions options;
+    options.stall_timeout = Milliseconds{300};
+    CHECK_THROWS_AS(send_mail(mail_to(server), options), TransferError);
+    options.answer_timeout = Milliseconds{60'000};
+    CHECK(send_mail(mail_to(server), options).status == 250);
 }
 
 TEST_CASE("a mail is not sent in the clear unless that is asked for") {

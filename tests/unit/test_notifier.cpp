@@ -216,6 +216,21 @@ TEST_CASE("a long text goes in parts, each an entry") {
     CHECK(fixture.queued[2].key == fixture.queued[0].key + "/3");
 }
 
+TEST_CASE("of a private key among the last lines nothing is told") {
+    auto [lines, told] = GENERATE(table<const char*, json>({
+        {"15", json{"reading the key", "<redacted>", "no access"}},
+        {"2", json{"<redacted>", "no access"}},
+    }));
+    NotifierFixture fixture;
+    fixture.set("lines", lines);
+    replace_file(
+        fixture.run.attempt_dir() / "output.log",
+        "reading the key\n-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\nAASCBKcwggSjAgEAAoIBAQC7\n"
+        "-----END PRIVATE KEY-----\nno access\n");
+    fixture.end(Status::failed, "failed with exit code 1");
+    CHECK(fixture.facts()["lines"] == told);
+}
+
 TEST_CASE("a silence is told of once") {
     NotifierFixture fixture;
     fixture.set("stalled_after", "20ms");

@@ -57,6 +57,14 @@ TEST_CASE("a text is cut to the columns it takes on a terminal") {
     CHECK(shorten("abc", 1) == "…");
 }
 
+TEST_CASE("foreign words come in a line, without what a terminal would obey") {
+    CHECK(in_a_line("a\x1b]0;title\x07 b\r\n\x7f c") == "a ]0;title  b    c");
+    CHECK(in_a_line("a\xC2\x9B"
+                    "2Jb\xC2") == "a 2Jb\xEF\xBF\xBD");
+    CHECK(in_a_line("\xC2\xA0\xC3\xA4") == "\xC2\xA0\xC3\xA4");
+    CHECK(display_width(in_a_line(std::string(100'000, 'x'))) == 200);
+}
+
 TEST_CASE("bytes that are no UTF-8 are replaced, all others stay") {
     auto [bytes, text] = GENERATE(table<std::string, std::string>({
         {"plain é 漢 🙂", "plain é 漢 🙂"},
