@@ -85,7 +85,8 @@ void record_never_started(const Store& store, const std::string& id, Status stat
     store.announce(run, attempt);
 }
 
-Attempt::Attempt(const Workspace& workspace, AttemptPlan plan) : workspace_(workspace), resumed_(plan.resumed) {
+Attempt::Attempt(const Workspace& workspace, AttemptPlan plan)
+    : workspace_(workspace), resumed_(plan.resumed), has_launcher_(plan.has_launcher) {
     const Store& store = workspace.store;
     run_.started_at = wall_now();
     run_.store = store.dir();

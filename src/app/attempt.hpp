@@ -18,7 +18,8 @@ struct AttemptPlan {
     RunSpec spec;
     std::string id{}; // empty: of a new run
     int number = 1;
-    bool resumed = false; // `continue`, or a retry: run.json is there already, and stays
+    bool resumed = false;      // `continue`, or a retry: run.json is there already, and stays
+    bool has_launcher = false; // which waits for the deliveries of all its runs at once
 };
 
 class Queue;
@@ -35,6 +36,7 @@ public:
 
     const Run& run() const { return run_; }
     int lock() const { return lock_.get(); }
+    bool has_launcher() const { return has_launcher_; }
     std::vector<std::string> environment() const; // for the child; docs/environment.md describes each
 
     void child_started(pid_t child);
@@ -56,7 +58,7 @@ private:
 
     const Workspace& workspace_;
     Run run_;
-    bool resumed_;
+    bool resumed_, has_launcher_;
     std::chrono::steady_clock::time_point created_ = std::chrono::steady_clock::now(); // with run_.started_at
     Fd lock_, reserve_;
     nlohmann::json run_record_, attempt_record_;

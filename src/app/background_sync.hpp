@@ -4,8 +4,11 @@
 #include <sys/types.h>
 
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
+#include <fd.hpp>
 #include <poster/run.hpp>
 
 #include "workspace.hpp"
@@ -14,24 +17,27 @@ namespace poster {
 
 class BackgroundSync {
 public:
-    BackgroundSync(const Workspace& workspace, std::string run) : workspace_(workspace), run_(std::move(run)) {}
+    BackgroundSync(const Workspace& workspace, std::vector<std::string> runs)
+        : workspace_(workspace), runs_(std::move(runs)) {}
 
     bool wanted() const; // [sync] mode
     // False: the one before has not ended.
     bool start();
-    // The last one of an attempt that has an outbox; it outlives this process. False: nobody wants it. Throws Error.
+    // The last one, of those runs that have an outbox; it outlives this process. False: nobody wants it. Throws Error.
     bool start_last();
-    // For as long as there is reason to: where a scheduler ends what its job leaves behind.
-    void wait(const Outcome& outcome) const;
+    Fd process() const; // a descriptor of the one that was started last, which poll() finds readable when it has ended
 
 private:
     bool over();
-    Milliseconds patience(const Outcome& outcome) const;
 
     const Workspace& workspace_;
-    std::string run_;
+    std::vector<std::string> runs_;
     pid_t pid_ = -1;
 };
+
+// How long the last delivery is waited for: not at all, but where a scheduler ends what its job leaves behind. `grace`:
+// a signal asked for the end, and that is what it leaves.
+Milliseconds patience_at_end(const Settings& settings, std::optional<Milliseconds> grace);
 
 // Into the outbox of a run, which is marked as having something to deliver. Throws Error.
 void queue_delivery(const Store& store, const std::string& run, const OutboxEntry& entry);

@@ -41,8 +41,7 @@ void run_group_end_hooks(const Workspace& workspace, const AttemptPlan& last, co
         }
     }
     if (!queued) return;
-    BackgroundSync sync(workspace, last.id);
-    if (sync.start_last()) sync.wait(Outcome{});
+    BackgroundSync(workspace, {last.id}).start_last();
 }
 
 } // namespace poster

@@ -30,8 +30,9 @@ using nlohmann::json;
 // The supervisor was killed: its callback host takes its place.
 class Guardian {
 public:
-    Guardian(const Workspace& workspace, const Run& run, bool locked)
-        : workspace_(workspace), run_(run), sync_(workspace, run.id), locked_(locked) {}
+    Guardian(const Workspace& workspace, const Attempt& attempt)
+        : workspace_(workspace), run_(attempt.run()), sync_(workspace, {run_.id}), locked_(attempt.lock() >= 0),
+          has_launcher_(attempt.has_launcher()) {}
 
     BackgroundSync& sync() { return sync_; }
 
@@ -56,15 +57,17 @@ public:
         return outcome;
     }
 
-    void finish(bool all_hooks_ended, const Outcome& outcome) {
+    LastDelivery finish(bool all_hooks_ended, const Outcome& outcome) {
         workspace_.store.announce_values(run_.id, run_.attempt);
         if (all_hooks_ended && recorded_) workspace_.store.unmark_active(run_.id);
         release_claim(run_.attempt_dir(), claim_);
         try {
-            if (sync_.start_last()) sync_.wait(outcome);
+            if (!sync_.start_last() || has_launcher_) return {};
         } catch (const Error&) {
-            return; // a full disk: `poster sync RUN` delivers it
+            return {}; // a full disk: `poster sync RUN` delivers it
         }
+        const auto grace = outcome.received_signal ? std::optional(run_.spec.grace) : std::nullopt;
+        return {sync_.process(), patience_at_end(workspace_.settings, grace)};
     }
 
 private:
@@ -81,7 +84,7 @@ private:
     const Workspace& workspace_;
     const Run& run_;
     BackgroundSync sync_;
-    bool locked_, recorded_ = true;
+    bool locked_, has_launcher_, recorded_ = true;
     LifeSign claim_;
 };
 
@@ -102,7 +105,7 @@ int host_main(const Workspace& workspace, const Settings& settings, const Attemp
               SharedPage* page) {
     recover_others(workspace); // here, while there is one thread
     const Run& run = attempt.run();
-    Guardian guardian(workspace, run, attempt.lock() >= 0);
+    Guardian guardian(workspace, attempt);
     HostJob job;
     job.run = run;
     job.settings = settings;
@@ -111,7 +114,9 @@ int host_main(const Workspace& workspace, const Settings& settings, const Attemp
     job.page = page;
     job.heartbeat = [&] { beat(run.attempt_dir()); };
     job.end_orphaned_run = [&] { return guardian.end_run(); };
-    job.finished = [&](bool all_hooks_ended, const Outcome& outcome) { guardian.finish(all_hooks_ended, outcome); };
+    job.finished = [&](bool all_hooks_ended, const Outcome& outcome) {
+        return guardian.finish(all_hooks_ended, outcome);
+    };
     job.queue = [&](const OutboxEntry& entry) { queue_delivery(workspace.store, run.id, entry); };
     if (guardian.sync().wanted()) job.deliver = [&] { return guardian.sync().start(); };
     job.deliver_every = job.settings.duration("sync.interval");

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -23,6 +24,7 @@
 #include <records.hpp>
 #include <text.hpp>
 
+#include "background_sync.hpp"
 #include "group_end.hpp"
 #include "labelled_output.hpp"
 #include "launch.hpp"
@@ -96,6 +98,7 @@ public:
         for (auto& plan : plans) {
             Task task;
             task.plan = std::move(plan);
+            task.plan.has_launcher = true;
             tasks_.push_back(std::move(task));
         }
         slots_.resize(std::size_t(options_.jobs), false);
@@ -117,6 +120,7 @@ public:
         tell_group_end();
         queue_->remove();
         if (tasks_.size() > 1 && !options_.quiet) print_table();
+        await_deliveries();
         return result();
     }
 
@@ -281,6 +285,7 @@ private:
         if (!typed) relay(signal, kills ? kKillOrder : kRelayOrder);
         if (!asks_to_end(signal)) return;
         if (!ended_by_) ended_by_ = signal;
+        in_a_hurry_ = over();
         cancel_waiting(typed && signal == SIGINT ? "interrupted by Ctrl-C" : "ended by " + signal_name(signal));
     }
 
@@ -401,6 +406,29 @@ private:
         run_group_end_hooks(workspace_, tasks_.back().plan, outcome);
     }
 
+    // Once for all runs. Each has started its own, which this one waits for; a signal ends the waiting, not them.
+    void await_deliveries() {
+        const auto grace = ended_by_ ? std::optional(tasks_.front().plan.spec.grace) : std::nullopt;
+        const auto limit = Clock::now() + patience_at_end(workspace_.settings, grace);
+        if (Clock::now() >= limit) return;
+        std::vector<std::string> runs;
+        for (const auto& task : tasks_)
+            if (::access(workspace_.store.pending_file(task.plan.id).c_str(), F_OK) == 0) runs.push_back(task.plan.id);
+        BackgroundSync sync(workspace_, std::move(runs));
+        try {
+            if (!sync.start_last()) return;
+        } catch (const Error&) {
+            return; // a full disk: `poster sync` delivers what is left
+        }
+        const Fd process = sync.process();
+        while (process && !in_a_hurry_ && Clock::now() < limit) {
+            std::array<pollfd, 2> polled{{{process.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}}};
+            ::poll(polled.data(), polled.size(), int(std::chrono::ceil<Milliseconds>(limit - Clock::now()).count()));
+            if (polled[0].revents != 0) return;
+            read_signals();
+        }
+    }
+
     // ---- what is shown
 
     const std::string& group() const { return tasks_.front().plan.spec.group; }
@@ -475,7 +503,7 @@ private:
     bool parallel_ = false;
     std::unique_ptr<LabelledOutput> output_; // only where runs print at the same time
     std::optional<int> ended_by_;
-    bool never_started_ = false;
+    bool never_started_ = false, in_a_hurry_ = false;
 };
 
 } // namespace

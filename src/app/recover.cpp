@@ -80,7 +80,7 @@ void finish(const Workspace& workspace, Abandoned& abandoned) {
     // Whatever the ledger says: a hook that cannot be noted there must not be fired by every command from now on.
     store.unmark_active(abandoned.id);
     release_claim(dir, abandoned.sign);
-    BackgroundSync(workspace, abandoned.id).start_last();
+    BackgroundSync(workspace, {abandoned.id}).start_last();
 }
 
 void restore_signals() {

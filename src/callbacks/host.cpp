@@ -334,6 +334,7 @@ private:
     }
 
     void hurry() {
+        hurried_ = true;
         auto limit = Clock::now() + kHurried;
         end_limit_ = std::min<Clock::time_point>(end_limit_, limit);
         for (const auto& worker : workers_) worker->hurry(limit);
@@ -358,7 +359,18 @@ private:
     void finish() {
         kill_helpers();
         record_.flush();
-        if (job_.finished) job_.finished(all_ended(), outcome_);
+        if (job_.finished) await(job_.finished(all_ended(), outcome_));
+    }
+
+    // Until it ends, or somebody is in a hurry.
+    void await(const LastDelivery& delivery) {
+        const auto limit = Clock::now() + delivery.limit;
+        while (delivery.process && !hurried_ && Clock::now() < limit) {
+            pollfd polled[2] = {{delivery.process.get(), POLLIN, 0}, {link_open() ? job_.link.get() : -1, POLLIN, 0}};
+            ::poll(polled, 2, int(std::chrono::ceil<Milliseconds>(limit - Clock::now()).count()));
+            if (polled[0].revents != 0) return;
+            if (polled[1].revents != 0) read_link();
+        }
     }
 
     bool all_ended() const {
@@ -375,7 +387,8 @@ private:
     RunRecord record_;
     Fd wake_, signals_;
     std::vector<std::shared_ptr<Worker>> workers_;
-    bool prepare_pending_ = false, started_ = false, ending_ = false, readers_end_ = false, supervisor_gone_ = false;
+    bool prepare_pending_ = false, started_ = false, ending_ = false, readers_end_ = false, supervisor_gone_ = false,
+         hurried_ = false;
     bool copies_wanted_ = false, has_copies_ = false;
     std::atomic<bool> queued_{false};
     Clock::time_point deliver_at_ = Clock::time_point::max();

@@ -19,6 +19,12 @@
 
 namespace poster {
 
+// What goes on after a run's end, and how long the host waits for it; none: not at all.
+struct LastDelivery {
+    Fd process; // readable when it has ended
+    Milliseconds limit{0};
+};
+
 struct HostJob {
     Run run; // its functions are filled in by the host
     Settings settings;
@@ -34,7 +40,7 @@ struct HostJob {
     // that.
     std::function<std::optional<Outcome>()> end_orphaned_run;
     // After the last end hook, before `done` is sent.
-    std::function<void(bool all_hooks_ended, const Outcome& outcome)> finished;
+    std::function<LastDelivery(bool all_hooks_ended, const Outcome& outcome)> finished;
 };
 
 // Runs in the forked child until the end hooks are done; returns its exit status. Signals are blocked by the caller.

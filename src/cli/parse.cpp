@@ -257,12 +257,12 @@ Command parse_complete(const Words& words) {
     return TextCommand{printed(complete(typed, suggestions))};
 }
 
-// What a run starts for its own outbox: `deliver STORE RUN`. No user types it.
+// What runs start for their outboxes: `deliver STORE RUN...`. No user types it.
 Command parse_deliver(const Words& words) {
-    if (words.size() != 2) throw UsageError("deliver wants a store and a run", "`poster sync` is what you need");
+    if (words.size() < 2) throw UsageError("deliver wants a store and runs", "`poster sync` is what you need");
     SyncArguments arguments;
     arguments.store = words[0];
-    arguments.runs = {words[1]};
+    arguments.runs.assign(words.begin() + 1, words.end());
     arguments.background = true;
     return arguments;
 }

@@ -63,7 +63,8 @@ std::vector<std::string> names_in(const fs::path& directory) {
 
 // --store may name a folder that holds more than the store: a .gitignore there would hide the user's own files.
 bool is_all_ours(const fs::path& dir) {
-    constexpr std::string_view kOurs[] = {".gitignore", "active", "client", "feed", "objects", "pending", "runs"};
+    constexpr std::string_view kOurs[] = {".gitignore", "active",  "client", "feed",
+                                          "objects",    "pending", "runs",   "untold"};
     const auto names = names_in(dir);
     return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
         return std::find(std::begin(kOurs), std::end(kOurs), name) != std::end(kOurs) || name.rfind("index.", 0) == 0;
@@ -190,7 +191,20 @@ void Store::unmark_pending(const std::string& id) const noexcept {
 
 void Store::note_pending(const std::string& id, const json& note) const {
     make_directories(dir_ / "pending");
+    if (read_json(pending_file(id)) == note) return;
     write_json(pending_file(id), note);
+    make_directories(dir_ / "untold");
+    const Fd mark{::open((dir_ / "untold" / id).c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, kFileMode)};
+}
+
+std::vector<std::string> Store::untold_runs() const {
+    std::vector<std::string> ids = names_in(dir_ / "untold");
+    std::sort(ids.begin(), ids.end());
+    return ids;
+}
+
+bool Store::take_untold(const std::string& id) const {
+    return ::unlink((dir_ / "untold" / id).c_str()) == 0;
 }
 
 std::vector<std::string> Store::pending_runs() const {

@@ -134,7 +134,6 @@ Waiting what_waits(const Store& store, const std::string& id, const Settings& se
 } // namespace
 
 bool settle_pending(const Store& store, const std::string& id, const Settings& settings) {
-    const json before = read_json(store.pending_file(id)).value_or(json::object());
     Waiting all = what_waits(store, id, settings);
     const bool goes_on = store.is_active(id);
     if (all.none() && !goes_on) {
@@ -142,13 +141,12 @@ bool settle_pending(const Store& store, const std::string& id, const Settings& s
         all = what_waits(store, id, settings); // what was queued meanwhile; from now on it is marked anew
         if (all.none()) {
             store.unmark_pending(id);
+            store.take_untold(id);
             return false;
         }
     }
-    json note{{"messages", all.messages}, {"files", all.files}, {"why", all.why}, {"failed", all.failed}};
-    note["told"] = true; // what has been said already is not said again
-    if (note != before) note.erase("told");
-    store.note_pending(id, note);
+    store.note_pending(id,
+                       {{"messages", all.messages}, {"files", all.files}, {"why", all.why}, {"failed", all.failed}});
     store.unmark_pending(id); // the one put aside, perhaps long ago by a process that was killed
     return !all.none();
 }

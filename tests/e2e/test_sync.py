@@ -255,6 +255,111 @@ class Hindered(SyncTest):
 
 
 @poster_only
+class Told(SyncTest):
+    """Of what could not be delivered, by the next command."""
+
+    def ls(self):
+        return self.poster("ls", program=POSTER_TEST, env=self.environment(), text=True).stderr
+
+    def test_it_is_told_again_when_something_new_hinders_it(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        self.make_run(POSTER_SYNC_MODE="manual")
+        self.sync()
+        self.assertIn("1 run is not delivered yet", self.ls())
+        self.assertNotIn("not delivered", self.ls())
+        pathlib.Path(f"{self.mailbox}.down").unlink()
+        pathlib.Path(f"{self.mailbox}.refuses-end").touch()
+        self.sync()
+        self.assertIn("it is not taken", self.ls())
+        self.assertNotIn("not delivered", self.ls())
+
+    def test_what_is_delivered_at_last_is_not_told(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        self.make_run(POSTER_SYNC_MODE="manual")
+        self.sync()
+        pathlib.Path(f"{self.mailbox}.down").unlink()
+        self.sync()
+        self.assertNotIn("not delivered", self.ls())
+
+    def test_a_run_that_nobody_tries_is_told_after_a_quarter_of_an_hour(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        self.assertNotIn("not delivered", self.ls())
+        os.utime(pathlib.Path(self.store) / "pending" / run, (time.time() - 16 * 60,) * 2)
+        self.assertIn("1 run is not delivered yet", self.ls())
+        self.assertNotIn("not delivered", self.ls())
+
+    def test_a_run_that_starts_reads_nothing_of_those_that_have_been_told(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        pending = pathlib.Path(self.store) / "pending" / run
+        os.utime(pending, (time.time() - 16 * 60,) * 2)
+        self.assertIn("not delivered", self.ls())
+        pending.unlink()
+        os.mkfifo(pending)  # whoever opens it waits for ever
+        self.poster("run", "true", check=0, timeout=30)
+
+
+@poster_only
+class BelowAScheduler(SyncTest):
+    """Which ends what a job leaves behind: the end of the run waits for its deliveries."""
+
+    leaves_processes = True  # deliveries that go on trying
+
+    def setUp(self):
+        super().setUp()
+        self.settings.pop("POSTER_LOCAL_PATH")
+
+    def seconds_of(self, *words, **environment):
+        began = time.monotonic()
+        self.poster(*words, program=POSTER_TEST, env=self.environment(**environment), check=0)
+        return time.monotonic() - began
+
+    def test_the_end_waits_for_the_last_delivery(self):
+        self.make_run(SLURM_JOB_ID="7", POSTER_MAILBOX_DELAY="300ms")
+        self.assertEqual(self.letters(), ["start", "end"])
+        self.assertEqual(self.pending(), [])
+
+    def test_several_runs_wait_once(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        words = ("run", "-q", "-j", "1", *(["true", "\\"] * 5)[:-1])
+        seconds = self.seconds_of(*words, SLURM_JOB_ID="7", POSTER_SYNC_WAIT="4s")
+        self.assertGreater(seconds, 4)
+        self.assertLess(seconds, 12)
+
+    def test_the_deliveries_of_several_runs_have_ended_with_them(self):
+        words = ("run", "-q", "-j", "2", *(["true", "\\"] * 4)[:-1])
+        self.seconds_of(*words, SLURM_JOB_ID="7", POSTER_MAILBOX_DELAY="200ms")
+        self.assertEqual(sorted(self.letters()), ["end"] * 4 + ["start"] * 4)
+        self.assertEqual(self.pending(), [])
+
+    def test_a_shell_of_a_site_with_a_scheduler_is_no_job(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        self.assertLess(self.seconds_of("run", "-q", "true", SGE_ROOT="/sge"), 30)
+
+    def test_another_signal_ends_the_waiting(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        for words in (("true",), ("true", "\\", "true")):
+            with self.subTest(words=words):
+                environment = self.environment(SLURM_JOB_ID="7", POSTER_SYNC_WAIT="100s")
+                process = self.start(*words, program=POSTER_TEST, env=environment)
+                outcomes = words.count("true")
+                ended = lambda: sum("ended_at" in path.read_text() for path in self.attempts()) >= outcomes
+                wait_until(ended, what="the outcomes")
+                wait_until(lambda: self.signal_and_look(process), what="the end")
+                self.assertEqual(process.returncode, 0)
+
+    def attempts(self):
+        return pathlib.Path(self.store).glob("runs/*/attempts/1/attempt.json")
+
+    @staticmethod
+    def signal_and_look(process):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+            return True
+        process.send_signal(signal.SIGTERM)
+        return False
+
+
+@poster_only
 class Killed(SyncTest):
     kills = int(os.environ.get("POSTER_KILLS", "50"))
 
