@@ -172,19 +172,23 @@ bool create_alone(const fs::path& path, std::string_view content) {
     throw_errno("make " + path.native(), failure);
 }
 
-void append_line(const fs::path& path, std::string_view line) {
-    const Fd fd{check_syscall("append to " + path.native(),
-                              ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode))};
+void append_line(const fs::path& path, std::string_view line, Durability durability) {
+    Fd fd{check_syscall("append to " + path.native(),
+                        ::open(path.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode))};
     std::string bytes;
     bytes.reserve(line.size() + 2);
     struct stat facts{};
     char last = '\n';
-    if (::fstat(fd.get(), &facts) == 0 && facts.st_size > 0 && ::pread(fd.get(), &last, 1, facts.st_size - 1) == 1 &&
-        last != '\n') {
+    const bool is_new = ::fstat(fd.get(), &facts) == 0 && facts.st_size == 0;
+    if (facts.st_size > 0 && ::pread(fd.get(), &last, 1, facts.st_size - 1) == 1 && last != '\n') {
         bytes += '\n';
     }
     bytes.append(line).append("\n");
-    if (!write_all(fd.get(), bytes)) throw_errno("append to " + path.native(), errno);
+    const bool to_disk = durability == Durability::disk;
+    // A network file system may say only at the end that there is no room, or no quota.
+    if (!write_all(fd.get(), bytes) || (to_disk && ::fdatasync(fd.get()) != 0) || ::close(fd.release()) != 0)
+        throw_errno("append to " + path.native(), errno);
+    if (to_disk && is_new) sync_directory_of(path);
 }
 
 void make_directories(const fs::path& path) {

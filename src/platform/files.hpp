@@ -24,7 +24,7 @@ void replace_file(const fs::path& path, std::string_view content, Durability dur
 // has hard links. False: another has made it. Throws Error.
 bool create_alone(const fs::path& path, std::string_view content);
 // One write of `line` plus "\n" with O_APPEND; mends a half line left by a crash first. Throws Error.
-void append_line(const fs::path& path, std::string_view line);
+void append_line(const fs::path& path, std::string_view line, Durability durability = Durability::page_cache);
 void make_directories(const fs::path& path);    // 0700; throws Error
 Fd open_append(const fs::path& path);           // O_APPEND|O_CREAT|O_CLOEXEC, 0600; throws Error
 bool write_all(int fd, std::string_view bytes); // false with errno set on failure; retries EINTR and short writes

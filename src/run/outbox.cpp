@@ -37,14 +37,8 @@ std::string line_of(const json& record) {
     return record.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
-void append_to_disk(const fs::path& file, const std::string& lines) {
-    append_line(file, lines);
-    const Fd written{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-    if (written) ::fdatasync(written.get());
-}
-
 void append_to_disk(const fs::path& file, const json& record) {
-    append_to_disk(file, line_of(record));
+    append_line(file, line_of(record), Durability::disk);
 }
 
 // Each line that is an object; half a line, of a process that was killed, is none.
@@ -244,7 +238,7 @@ void Outbox::note_evicted(const std::map<std::string, Evicted>& files) const {
                                                         {"bytes", file.copy.bytes},
                                                         {"modified_ns", file.copy.modified_ns},
                                                         {"sha256", file.copy.sha256}});
-    append_to_disk(dir_ / fmt::format("{}{}{}", kEvicted, host_in_names(), kEnding), lines);
+    append_line(dir_ / fmt::format("{}{}{}", kEvicted, host_in_names(), kEnding), lines, Durability::disk);
 }
 
 OutboxNotes::OutboxNotes(const Outbox& outbox, const std::string& callback)

@@ -1,10 +1,14 @@
 // The outbox: what is queued, and what is known of it however often and by whomever it was tried.
 
+#include <cerrno>
+
 #include <catch2/catch.hpp>
 
+#include <error.hpp>
 #include <files.hpp>
 #include <outbox.hpp>
 
+#include "odd_file_system.hpp"
 #include "store_fixture.hpp"
 
 namespace poster {
@@ -104,6 +108,24 @@ TEST_CASE("half a line of a process that was killed hides nothing") {
     }
     outbox.queue(letter("b"));
     CHECK(outbox.view("telegram").messages.size() == 2);
+}
+
+TEST_CASE("what a file system refuses only when it is closed is not taken for queued or noted") {
+    const TemporaryDirectory folder;
+    const Outbox outbox(folder.path());
+    make_directories(outbox.dir());
+    OutboxEntry entry;
+    entry.key = "a";
+    entry.callback = "s3";
+    {
+        const OddFileSystem odd; // as NFS is beyond a quota
+        odd.on_close([](int fd) { return real_close(fd), EDQUOT; });
+        CHECK_THROWS_WITH(outbox.queue(entry), Catch::Contains("quota"));
+        CHECK_THROWS_AS(OutboxNotes(outbox, "s3").begun("a"), Error);
+        CHECK_THROWS_AS(outbox.note_evicted({{"files/a", {}}}), Error);
+    }
+    outbox.queue(entry);
+    CHECK(outbox.view("s3").messages.size() == 1);
 }
 
 } // namespace poster
