@@ -26,6 +26,7 @@ using nlohmann::json;
 constexpr std::string_view kQueue = "queue.";
 constexpr std::string_view kEvicted = "evicted.";
 constexpr std::string_view kEnding = ".jsonl";
+constexpr std::size_t kLastLines = 64 << 10;
 
 std::string host_in_names() {
     std::string host = host_name();
@@ -43,8 +44,7 @@ void append_to_disk(const fs::path& file, const json& record) {
 
 // Each line that is an object; half a line, of a process that was killed, is none.
 template <typename Visit>
-void each_line(const fs::path& file, Visit visit) {
-    const auto content = read_file(file);
+void each_line_of(const std::optional<std::string>& content, Visit visit) {
     if (!content) return;
     for (std::size_t at = 0; at < content->size();) {
         const std::size_t end = std::min(content->find('\n', at), content->size());
@@ -53,6 +53,11 @@ void each_line(const fs::path& file, Visit visit) {
         if (record.is_object()) visit(record);
         at = end + 1;
     }
+}
+
+template <typename Visit>
+void each_line(const fs::path& file, Visit visit) {
+    each_line_of(read_file(file), visit);
 }
 
 // In the order of their names.
@@ -69,6 +74,15 @@ std::vector<fs::path> files_in(const fs::path& dir, std::string_view beginning) 
 
 WallTime time_at(const json& record, const char* key) {
     return parse_iso8601(text_of(record, key)).value_or(WallTime{});
+}
+
+// Now, or later than all that is noted there: another machine's clock may be ahead, and this one's may have been.
+WallTime after_all_in(const fs::path& dir, std::string_view beginning) {
+    WallTime time = wall_now();
+    for (const auto& file : files_in(dir, beginning))
+        each_line_of(read_tail(file, kLastLines),
+                     [&](const json& record) { time = std::max(time, time_at(record, "time") + Milliseconds(1)); });
+    return time;
 }
 
 template <typename Number>
@@ -114,7 +128,7 @@ void advance(DeliveryState& state, const json& record, bool stays_delivered) {
 }
 
 json record_of(const Delivery& delivery, int tries, WallTime next_try) {
-    json record{{"time", iso8601(wall_now())}, {"tries", tries}};
+    json record{{"tries", tries}};
     switch (delivery.state) {
     case Delivery::State::delivered: record["state"] = "delivered"; break;
     case Delivery::State::retry:
@@ -214,9 +228,14 @@ OutboxView Outbox::view(const std::string& callback) const {
 
 std::map<std::string, Evicted> Outbox::evicted() const {
     std::map<std::string, Evicted> files;
+    std::map<std::string, WallTime> newest;
     for (const auto& file : files_in(dir_, kEvicted))
         each_line(file, [&](const json& record) {
-            files[text_of(record, "path")] = {text_of(record, "callback"), text_of(record, "to"), copy_of(record)};
+            const std::string path = text_of(record, "path");
+            const WallTime at = time_at(record, "time");
+            if (at < newest[path]) return;
+            newest[path] = at;
+            files[path] = {text_of(record, "callback"), text_of(record, "to"), copy_of(record)};
         });
     std::erase_if(files, [&](const auto& file) {
         return file.first.empty() ||
@@ -228,7 +247,7 @@ std::map<std::string, Evicted> Outbox::evicted() const {
 void Outbox::note_evicted(const std::map<std::string, Evicted>& files) const {
     if (files.empty()) return;
     make_directories(dir_);
-    const std::string now = iso8601(wall_now());
+    const std::string now = iso8601(after_all_in(dir_, kEvicted));
     std::string lines;
     for (const auto& [path, file] : files)
         lines += (lines.empty() ? "" : "\n") + line_of({{"time", now},
@@ -242,20 +261,28 @@ void Outbox::note_evicted(const std::map<std::string, Evicted>& files) const {
 }
 
 OutboxNotes::OutboxNotes(const Outbox& outbox, const std::string& callback)
-    : file_(outbox.dir() / fmt::format("{}.{}{}", callback, host_in_names(), kEnding)) {}
+    : file_(outbox.dir() / fmt::format("{}.{}{}", callback, host_in_names(), kEnding)),
+      latest_(after_all_in(outbox.dir(), callback + '.')) {}
+
+std::string OutboxNotes::time() {
+    const std::lock_guard lock(mutex_);
+    latest_ = std::max(latest_, wall_now());
+    return iso8601(latest_);
+}
 
 void OutboxNotes::begun(const std::string& key) {
-    append_to_disk(file_, {{"time", iso8601(wall_now())}, {"key", key}, {"state", "begun"}});
+    append_to_disk(file_, {{"time", time()}, {"key", key}, {"state", "begun"}});
 }
 
 void OutboxNotes::ended(const std::string& key, const Delivery& delivery, int tries, WallTime next_try) {
     json record = record_of(delivery, tries, next_try);
+    record["time"] = time();
     record["key"] = key;
     append_to_disk(file_, record);
 }
 
 void OutboxNotes::copied(const std::string& destination, const std::string& path, const Copy& copy) {
-    append_line(file_, line_of({{"time", iso8601(wall_now())},
+    append_line(file_, line_of({{"time", time()},
                                 {"to", destination},
                                 {"path", path},
                                 {"bytes", copy.bytes},
@@ -266,6 +293,7 @@ void OutboxNotes::copied(const std::string& destination, const std::string& path
 
 void OutboxNotes::copying(const std::string& destination, const Delivery& delivery, int tries, WallTime next_try) {
     json record = record_of(delivery, tries, next_try);
+    record["time"] = time();
     record["to"] = destination;
     append_to_disk(file_, record);
 }

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -99,7 +100,12 @@ public:
     void copying(const std::string& destination, const Delivery& delivery, int tries, WallTime next_try);
 
 private:
+    // Of what is noted now. What came later has the later time, whatever the clocks of the machines that take turns.
+    std::string time();
+
     std::filesystem::path file_;
+    std::mutex mutex_;
+    WallTime latest_;
 };
 
 } // namespace poster

@@ -128,4 +128,34 @@ TEST_CASE("what a file system refuses only when it is closed is not taken for qu
     CHECK(outbox.view("s3").messages.size() == 1);
 }
 
+TEST_CASE("what is noted later counts, though the clock of another machine is a year ahead") {
+    const TemporaryDirectory folder;
+    const Outbox outbox(folder.path());
+    outbox.queue(letter("a"));
+    const std::string ahead = iso8601(wall_now() + std::chrono::days(365));
+    const auto other_host = [&](const char* name, json record) {
+        record["time"] = ahead;
+        append_line(outbox.dir() / name, record.dump());
+    };
+    other_host("telegram.zz.jsonl", {{"key", "a"}, {"state", "retry"}});
+    other_host("telegram.zz.jsonl", {{"to", "nas"}, {"state", "failed"}, {"error", "no such bucket"}});
+    other_host("telegram.zz.jsonl", {{"to", "nas"}, {"path", "files/a"}, {"bytes", 1}, {"sha256", "old"}});
+    append_line(outbox.dir() / "telegram.zz.jsonl", R"({"time": "half a li)");
+    other_host("evicted.zz.jsonl", {{"path", "files/a"}, {"to", "old"}});
+    {
+        OutboxNotes notes(outbox, "telegram");
+        notes.copied("nas", "files/a", {2, 0, "new", ""});
+        notes.copying("nas", Delivery::arrived(), 0, {});
+        notes.begun("a");
+    }
+    outbox.note_evicted({{"files/a", {"local", "new", {}}}});
+    const OutboxView view = outbox.view("telegram");
+    CHECK(view.messages.at(0).state.stage == Stage::begun);
+    CHECK(view.copying.at("nas").stage == Stage::delivered);
+    CHECK(view.copies.at("nas").at("files/a").sha256 == "new");
+    CHECK(outbox.evicted().at("files/a").destination == "new");
+    OutboxNotes(outbox, "telegram").ended("a", Delivery::arrived("7"), 1, {});
+    CHECK(outbox.view("telegram").messages.at(0).state.receipt == "7");
+}
+
 } // namespace poster
