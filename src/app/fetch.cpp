@@ -78,7 +78,6 @@ public:
         const fs::path dir = workspace_.store.run_dir(id);
         auto lease = Lease::acquire(dir / "outbox" / "lease", "fetch");
         if (!lease) throw Error(fmt::format("another process fetches run {} already", id));
-        Scratch::remove_left_behind(dir);
         std::map<std::string, Delivery> left;
         std::set<std::string> here;
         std::string why;
@@ -118,7 +117,6 @@ public:
             return false;
         }
         make_directories(stage);
-        Scratch::remove_left_behind(stage);
         const ManifestThere there = manifest_there(place, id, stage);
         if (!there.manifest) return refuse(id, words_of(there.trouble));
         if (!there.manifest->files.contains("run.json")) return refuse(id, "its manifest has no run.json");

@@ -177,6 +177,7 @@ private:
 
 Fetched fetch_files(const fs::path& dir, const std::string& run, const Place& place,
                     const std::map<std::string, Copy>& files, int jobs, Lease& lease, SyncObserver& observer) {
+    Scratch::remove_left_behind(dir); // by one that was killed, and held the lease before
     return Fetching(dir, run, place, jobs, lease, observer).fetch(files);
 }
 

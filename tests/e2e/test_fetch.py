@@ -275,7 +275,9 @@ class CommonTests:
         self.assertTrue((run / "code" / "diff.patch").exists())
         self.assertFalse((run / "files" / "small.txt").exists())
         self.assertNotIn(b"fetching", done.stdout)
+        (run / ".fetch-killed").mkdir()  # by a fetch of this kind
         done = self.poster("continue", run.name, check=3)
+        self.assertFalse((run / ".fetch-killed").exists())
         self.assertIn(b"resumed with b'model'", done.stdout)
 
     def test_continue_refuses_where_what_it_needs_cannot_be_fetched(self):
