@@ -294,7 +294,7 @@ std::optional<Manifest> manifest_from_json(const std::string& text) {
     const json parsed = json::parse(text, nullptr, false);
     if (!parsed.is_object() || parsed.value("format", json{}) != kManifestFormat) return std::nullopt;
     Manifest manifest;
-    const json files = parsed.value("files", json::array());
+    const json& files = member(parsed, "files");
     for (const auto& file : files) {
         if (!file.is_object()) return std::nullopt;
         const auto bytes = file.find("bytes");

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -19,16 +20,17 @@ namespace {
 constexpr std::string_view kScratch = ".fetch-";
 constexpr std::uint64_t kLargestManifest = 256 << 20;
 
-// Of one file, told of nobody else.
-class OneFile : public Progress {
+// Of one manifest. Whoever is at the remote may have put anything in its place.
+class OneManifest : public Progress {
 public:
-    void moved(std::size_t, std::uint64_t) override {}
+    void moved(std::size_t, std::uint64_t bytes) override { bytes_ += bytes; }
     void done(std::size_t, const Delivery& delivery) override { delivery_ = delivery; }
-    bool cancelled() const override { return false; }
+    bool cancelled() const override { return bytes_ > kLargestManifest; }
     int jobs() const override { return 1; }
     const Delivery& delivery() const { return delivery_; }
 
 private:
+    std::atomic<std::uint64_t> bytes_{0};
     Delivery delivery_ = Delivery::passing("it gave no answer");
 };
 
@@ -63,7 +65,7 @@ std::vector<Place> places_of(const Settings& settings, const std::string& from) 
 ManifestThere manifest_at(const Place& place, const std::string& run, const fs::path& scratch) {
     ManifestThere there;
     const RemoteFile file{manifest_path(run), scratch / ".manifest.tmp", 0, ""};
-    OneFile progress;
+    OneManifest progress;
     try {
         place.remote->get({&file, 1}, progress);
         there.trouble = progress.delivery();
@@ -71,12 +73,12 @@ ManifestThere manifest_at(const Place& place, const std::string& run, const fs::
         there.trouble = Delivery::passing(error.what());
         there.trouble.help = error.help();
     }
-    if (there.trouble.state != Delivery::State::delivered) return there;
     std::error_code failure;
-    if (fs::file_size(file.local, failure) > kLargestManifest || failure) {
+    if (progress.cancelled()) {
+        fs::remove(file.local, failure);
         there.trouble = Delivery::permanent("its manifest is larger than any that poster writes", "");
-        return there;
     }
+    if (there.trouble.state != Delivery::State::delivered) return there;
     const std::string text = read_file(file.local).value_or("");
     fs::remove(file.local, failure);
     there.digest = sha256_hex(text);
