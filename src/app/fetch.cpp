@@ -109,8 +109,8 @@ public:
     bool new_run(const Place& place, const std::string& id, const Patterns& patterns) {
         const Store& store = workspace_.store;
         ensure_store(store);
-        const fs::path stage = store.dir() / "fetching" / id;
-        auto lease = Lease::acquire(store.dir() / "fetching" / "lease", id);
+        const fs::path place_of_its_own = store.dir() / "fetching" / id, stage = place_of_its_own / "run";
+        auto lease = Lease::acquire(place_of_its_own / "lease", "fetch");
         if (!lease) {
             view_.held(id, place.callback);
             say(fmt::format("another process fetches run {} already", id), true);
@@ -131,6 +131,8 @@ public:
         if (!is_whole(stage, id)) return refuse(id, "its records are not those of a run");
         write_down(stage, place, there, fetched, rest);
         admit(stage, id);
+        std::error_code ignored;
+        fs::remove_all(place_of_its_own, ignored);
         return fetched.left.empty();
     }
 

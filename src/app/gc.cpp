@@ -62,8 +62,7 @@ public:
         }
         // Nor did its fetch come to an end, which the same `poster fetch` would take up.
         for (const auto& run : entries("fetching")) {
-            const std::string id = run.filename().native();
-            if (id != "lease" && age_of(run) >= kBeingMade && !Lease::is_held(store_.dir() / "fetching" / "lease", id))
+            if (age_of(run) >= kBeingMade && !Lease::is_held(run / "lease", "fetch"))
                 remove(run, size_below(run), unborn_);
         }
     }

@@ -107,6 +107,7 @@ class CommonTests:
         done = self.poster("fetch", "--all", check=0)
         self.assertIn(f"{finished.name} {self.callback}:", self.said(done))
         self.assertEqual({run.name: content_of(run) for run in self.run_dirs()}, before)
+        self.assertEqual(os.listdir(self.store / "fetching"), [])
         for path in self.store.rglob("*"):
             self.assertEqual(path.stat().st_mode & 0o077, 0, path)
         self.assertEqual(self.queued(), [])
