@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -108,9 +109,24 @@ std::optional<double> duration_of(const RunRow& row, WallTime now) {
     return double((now - *row.started_at).count()) / 1000;
 }
 
+// What waits to be delivered, in the store of each run.
+class Undelivered {
+public:
+    std::string words_of(const RunRow& row) {
+        std::string_view store = row.dir; // without "/runs/ID"; as a path it would be slow for 100,000 runs
+        store.remove_suffix(std::min(store.size(), row.id.size() + std::string_view("/runs/").size()));
+        auto known = stores_.find(store);
+        if (known == stores_.end()) known = stores_.emplace(store, Store(fs::path(store))).first;
+        return known->second.words_of(row.id);
+    }
+
+private:
+    std::map<std::string, UndeliveredRuns, std::less<>> stores_;
+};
+
 // `columns`: what RunRow::values are; those that every row has are not said twice.
-void append_json(const RunRow& row, const std::vector<std::string>& columns, const UndeliveredRuns& undelivered,
-                 WallTime now, std::string& out) {
+void append_json(const RunRow& row, const std::vector<std::string>& columns, Undelivered& undelivered, WallTime now,
+                 std::string& out) {
     JsonLine line(out);
     line.text("id", row.id);
     line.text("name", row.name);
@@ -131,14 +147,14 @@ void append_json(const RunRow& row, const std::vector<std::string>& columns, con
     line.text("note", row.note);
     line.text_or_null("group", row.group);
     line.text_or_null("parent", row.parent);
-    line.text_or_null("undelivered", undelivered.words_of(row.id));
+    line.text_or_null("undelivered", undelivered.words_of(row));
     for (std::size_t i = 0; i < row.values.size(); ++i)
         if (is_value_name(columns[i])) line.value(columns[i], row.values[i]);
     line.end();
 }
 
-void print_json_rows(const std::vector<RunRow>& rows, const std::vector<std::string>& columns,
-                     const UndeliveredRuns& undelivered, WallTime now) {
+void print_json_rows(const std::vector<RunRow>& rows, const std::vector<std::string>& columns, WallTime now) {
+    Undelivered undelivered;
     std::string out = "[";
     for (const auto& row : rows) {
         out += &row == &rows.front() ? "\n" : ",\n";
@@ -171,16 +187,16 @@ std::string short_reason(const RunRow& row) {
     return text;
 }
 
-std::string worry_of(const RunRow& row, const Store& store, const std::string& this_host) {
+std::string worry_of(const RunRow& row, const std::string& this_host) {
     if (row.status != Status::running || row.host == this_host) return {};
-    auto attempt_dir = store.attempt_dir(row.id, row.attempt);
+    auto attempt_dir = fs::path(row.dir) / "attempts" / std::to_string(row.attempt);
     auto attempt = read_json(attempt_dir / "attempt.json");
     std::string worry = attempt ? worry_about(attempt_dir, *attempt) : "";
     return worry.empty() ? worry : "(" + worry + ")";
 }
 
-Table::Cell outcome_cell(const RunRow& row, const Store& store, const std::string& this_host) {
-    const std::string worry = worry_of(row, store, this_host);
+Table::Cell outcome_cell(const RunRow& row, const std::string& this_host) {
+    const std::string worry = worry_of(row, this_host);
     return {printable(worry.empty() ? short_reason(row) : worry), worry.empty() ? Colour::none : Colour::yellow};
 }
 
@@ -231,14 +247,14 @@ struct View {
     std::vector<std::string> columns{};
 };
 
-std::string render_rows(const std::vector<RunRow>& rows, const Store& store, WallTime now, const View& view) {
+std::string render_rows(const std::vector<RunRow>& rows, WallTime now, const View& view) {
     if (!view.usual) return render_columns(rows, view.columns, now);
     std::vector<Table::Column> titles{{"STATUS"}, {"ID"}, {"NAME", 6}, {"COMMAND", 10}, {"STARTED"}, {"DURATION"}};
     for (const auto& column : view.columns) titles.push_back({title_of(column)});
     titles.insert(titles.end(), {{"UNDELIVERED", 8}, {"OUTCOME", 8}, {"STORE", 10}});
     Table table(titles);
     std::string this_host = host_name();
-    const UndeliveredRuns undelivered(store);
+    Undelivered undelivered;
     for (const auto& row : rows) {
         std::vector<Table::Cell> cells{{std::string(to_string(row.status)), colour_of(row.status)},
                                        {row.id},
@@ -247,8 +263,8 @@ std::string render_rows(const std::vector<RunRow>& rows, const Store& store, Wal
                                        {ago(row.started_at, now)},
                                        {duration_text(row, now)}};
         for (std::size_t i = 0; i < view.columns.size(); ++i) cells.push_back(cell_of(row, view.columns[i], i, now));
-        cells.push_back({printable(undelivered.words_of(row.id)), Colour::yellow});
-        cells.push_back(outcome_cell(row, store, this_host));
+        cells.push_back({printable(undelivered.words_of(row)), Colour::yellow});
+        cells.push_back(outcome_cell(row, this_host));
         cells.push_back(
             {view.dirs ? printable(fs::path(row.dir).parent_path().parent_path().string()) : "", Colour::dim});
         table.add(std::move(cells));
@@ -283,9 +299,9 @@ int list_all_stores(const ListArguments& arguments, RunFilter filter, View view)
     view.dirs = true;
     auto rows = rows_of_all_stores(filter);
     if (arguments.json)
-        print_json_rows(rows, filter.columns, UndeliveredRuns(workspace.store), wall_now());
+        print_json_rows(rows, filter.columns, wall_now());
     else
-        print_out(render_rows(rows, workspace.store, wall_now(), view));
+        print_out(render_rows(rows, wall_now(), view));
     return 0;
 }
 
@@ -349,10 +365,10 @@ int list_runs(const ListArguments& arguments) {
     warn_of_unknown(*reading.index, filter);
     const WallTime now = wall_now();
     if (arguments.json) {
-        print_json_rows(rows, filter.columns, UndeliveredRuns(reading.workspace.store), now);
+        print_json_rows(rows, filter.columns, now);
         return 0;
     }
-    print_out(render_rows(rows, reading.workspace.store, now, view));
+    print_out(render_rows(rows, now, view));
     if (filter.limit > 0 && rows.size() >= filter.limit) {
         std::size_t all = reading.index->count(filter);
         if (all > rows.size()) say(fmt::format("{} of {} runs; --limit 0 shows all", rows.size(), all));

@@ -146,6 +146,18 @@ class AllStores(PosterTest):
         self.assertEqual([row["name"] for row in rows], ["two", "one"])
         self.assertIn(str(first), self.poster("ls", "--all-stores", check=0).stdout.decode())
 
+    def test_what_waits_to_be_delivered_is_told_of_every_store(self):
+        self.env |= {"POSTER_SYNC_MODE": "manual", "POSTER_LOCAL_PATH": str(self.tmp / "unplugged")}
+        self.launch("true", options=["-n", "one"])
+        self.poster("sync", check=1)
+        self.fresh_store()
+        self.launch("true", options=["-n", "two"])
+        rows = {row["name"]: row["undelivered"] for row in self.poster_json("ls", "--all-stores")}
+        self.assertRegex(rows["one"], r"^\d+ files$")
+        self.assertEqual(rows["two"], "soon")
+        table = self.poster("ls", "--all-stores", check=0).stdout.decode()
+        self.assertRegex(table, r"one .* files")
+
 
 if __name__ == "__main__":
     main()
