@@ -11,7 +11,7 @@ import unittest
 
 import delivered
 import harness
-from harness import POSTER_TEST, PosterTest, poster_only, wait_until
+from harness import POSTER_TEST, PosterTest, needs_root, poster_only, wait_until
 
 
 def tree(root):
@@ -445,6 +445,56 @@ class TwoAtOnce(SyncTest):
         wait_until(lambda: (self.nas / "runs" / run / "manifest.json").exists(), what="the copies")
         watching.send_signal(signal.SIGTERM)
         self.assertEqual(watching.wait(30), 143)
+
+
+@poster_only
+@needs_root
+class TwoHosts(SyncTest):
+    """Two machines that see one store: neither can tell whether a process of the other lives."""
+
+    def start_sync_on(self, host, **more):
+        command = 'echo "$0" > /proc/sys/kernel/hostname && exec "$@"'
+        process = subprocess.Popen(
+            ["unshare", "--uts", "sh", "-c", command, host, POSTER_TEST, "sync", "--store", str(self.store)],
+            env=self.environment(**more), cwd=self.cwd, stdout=subprocess.PIPE, text=True, stderr=subprocess.STDOUT,
+        )
+        self.addCleanup(self._end, process)
+        return process
+
+    def make_run_to_deliver(self):
+        files = "cd $POSTER_FILES_DIR; for i in $(seq 60); do head -c 300000 /dev/urandom > f$i; done"
+        _, run = self.make_run(files, POSTER_SYNC_MODE="manual", POSTER_MAILBOX_LETTERS="40")
+        return run, ["start", *(f"letter-{i}" for i in range(40)), "end"]
+
+    def leases(self, run):
+        return list((self.store / "runs" / run / "outbox" / "lease").glob("*.[0-9]*"))
+
+    def test_two_hosts_at_once_deliver_once(self):
+        run, letters = self.make_run_to_deliver()
+        for process in [self.start_sync_on(host, POSTER_MAILBOX_DELAY="2ms") for host in ("one", "other")]:
+            output = process.communicate(timeout=120)[0]
+            self.assertEqual(process.returncode, 0, output)
+        self.assertEqual(self.letters(), letters)
+        self.assert_copied(run)
+
+    def test_what_a_host_that_died_has_begun_is_taken_up_when_its_lease_is_over(self):
+        run, letters = self.make_run_to_deliver()
+        first = self.start_sync_on("one", POSTER_MAILBOX_DELAY="20ms")
+        wait_until(self.letters, what="a first letter")
+        wait_until(lambda: list(self.nas.rglob("f*")), what="a first copy")
+        couriers = harness.children_of(first.pid)
+        first.kill()
+        first.wait()
+        self.assert_gone(*couriers)  # when the message under way has arrived
+        self.assertLess(len(self.letters()), len(letters))
+        # As if three minutes had passed: to the other host it is a lease that nobody has renewed.
+        for lease in self.leases(run):
+            os.utime(lease, (time.time() - 200,) * 2)
+        second = self.start_sync_on("other")
+        output = second.communicate(timeout=120)[0]
+        self.assertEqual(second.returncode, 0, output)
+        self.assertEqual(self.letters(), letters)
+        self.assert_copied(run)
 
 
 if __name__ == "__main__":
