@@ -62,6 +62,7 @@ public:
     std::atomic<bool> checksums{true}; // it knows x-amz-checksum-sha256
     // It has shown that it verifies that: as the checksum is signed, the body needs no second hash in the signature.
     std::atomic<bool> verifies{false};
+    std::atomic<bool> signs_bodies{false};    // a policy of the bucket wants it all the same
     std::atomic<bool> etag_is_md5{true};      // until one is not
     std::atomic<std::int64_t> clock_ahead{0}; // milliseconds of its clock before ours
 

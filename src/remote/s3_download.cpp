@@ -16,6 +16,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint64_t kAtOnce = 64; // parts of a file that wait for a thread
+
 void write_at(const PartFile& part, const fs::path& place, std::uint64_t offset, std::string_view bytes) {
     while (!bytes.empty()) {
         const ssize_t written = ::pwrite(part.fd(), bytes.data(), bytes.size(), off_t(offset));
@@ -63,20 +65,26 @@ protected:
             if (take(client, *fetch, {})) end(*fetch);
             return;
         }
-        const std::uint64_t count = (it.bytes + part_bytes_ - 1) / part_bytes_;
-        fetch->left = count;
-        crew().add_first([this, fetch](S3Client& other) { guarded(fetch->index, [&] { fetch_next(other, *fetch); }); },
-                         std::size_t(count));
+        fetch->left = (it.bytes + part_bytes_ - 1) / part_bytes_;
+        add_fetches(fetch, std::min<std::uint64_t>(fetch->left, kAtOnce));
     }
 
 private:
     using Range = std::optional<std::pair<std::uint64_t, std::uint64_t>>;
 
-    void fetch_next(S3Client& client, Fetch& fetch) {
-        const std::uint64_t offset = fetch.next++ * part_bytes_;
-        if (finished(fetch.index)) return;
-        const std::uint64_t bytes = std::min(part_bytes_, file(fetch.index).bytes - offset);
-        if (take(client, fetch, Range{{offset, bytes}}) && --fetch.left == 0) end(fetch);
+    // How many parts there are is what somebody's manifest says.
+    void add_fetches(const std::shared_ptr<Fetch>& fetch, std::uint64_t count) {
+        crew().add_first([this, fetch](S3Client& client) { guarded(fetch->index, [&] { fetch_next(client, fetch); }); },
+                         std::size_t(count));
+    }
+
+    void fetch_next(S3Client& client, const std::shared_ptr<Fetch>& fetch) {
+        const std::uint64_t offset = fetch->next++ * part_bytes_;
+        const std::uint64_t whole = file(fetch->index).bytes;
+        if (finished(fetch->index) || offset >= whole) return;
+        if (!take(client, *fetch, Range{{offset, std::min(part_bytes_, whole - offset)}})) return;
+        if (--fetch->left == 0) return end(*fetch);
+        add_fetches(fetch, 1);
     }
 
     // false: the file's end was told.
@@ -84,7 +92,11 @@ private:
         const std::uint64_t offset = range ? range->first : 0;
         std::uint64_t got = 0, told = 0;
         S3Sink sink;
+        const std::uint64_t most = range ? range->second : file(fetch.index).bytes;
         sink.take = [&](std::string_view bytes) {
+            if (!file(fetch.index).sha256.empty() && got + bytes.size() > most)
+                throw S3Error(shown_object(place_, key(fetch.index)) + " is longer than what was copied there",
+                              "it was changed or damaged since", S3Error::Kind::permanent);
             write_at(fetch.part, file(fetch.index).local, offset + got, bytes);
             got += bytes.size();
             if (got > told) progress().moved(fetch.index, got - told);

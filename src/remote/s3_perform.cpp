@@ -94,8 +94,8 @@ HttpResponse S3Client::send(const Call& call, Retries& retries, std::uint64_t& t
                                 : call.body.empty()   ? kNoBytes
                                                       : sha256_hex(call.body);
     retries.sent_checksum = call.checksum && session_.checksums;
-    retries.sent_unsigned =
-        retries.sent_checksum && session_.verifies && call.slice != nullptr && call.slice->bytes > kWorthSaving;
+    retries.sent_unsigned = retries.sent_checksum && session_.verifies && !session_.signs_bodies &&
+                            call.slice != nullptr && call.slice->bytes > kWorthSaving;
     to_sign.payload_sha256 = retries.sent_unsigned ? "UNSIGNED-PAYLOAD" : payload;
     to_sign.headers = call.headers;
     to_sign.headers.emplace_back("x-amz-date", amz_date(now));
@@ -187,7 +187,7 @@ bool S3Client::mended_checksum(const HttpResponse& response, const S3ErrorBody& 
         return true;
     }
     if (!retries.sent_unsigned || response.status != 403) return false;
-    session_.verifies = false;
+    session_.signs_bodies = true;
     return true;
 }
 

@@ -332,6 +332,19 @@ class Rights(S3Case):
         self.assertIn(b"AccessDenied", done.stderr)
         self.assertTrue((run / "files" / "large.bin").exists())
 
+    def test_a_bucket_that_takes_signed_bodies_alone_is_asked_once(self):
+        def before(request):
+            unsigned = request.headers.get("x-amz-content-sha256") == "UNSIGNED-PAYLOAD"
+            return error(403, "AccessDenied", "its policy wants the body signed") if unsigned else None
+
+        with S3Front(self.server) as front:
+            self.through(front)
+            front.before = before
+            run = self.make_run("small", large=24 * MEBIBYTE)
+            self.sync("--jobs", "1")
+            self.assert_arrived(run)
+            self.assertEqual(sum(request.answered == 403 for request in front.requests), 1)
+
 
 @needs_venv
 class Pressure(S3Case):
