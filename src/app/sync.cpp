@@ -140,8 +140,14 @@ private:
     // True: something of these runs is left.
     bool settle() {
         bool left = false;
-        for (const auto& id : job_.runs)
-            if (settle_pending(workspace_.store, id, workspace_.settings)) left = true;
+        for (const auto& id : job_.runs) {
+            try {
+                if (settle_pending(workspace_.store, id, workspace_.settings)) left = true;
+            } catch (const Error& error) { // a full disk, or a folder that cannot be read: the others go on
+                say(fmt::format("{}: {}", id, error.what()));
+                left = true;
+            }
+        }
         return left;
     }
 
@@ -202,7 +208,10 @@ void print_pending(const std::string& id, const Pending& pending, bool as_json, 
             fmt::format("{} ({}) to {}", file.path, format_bytes(file.bytes), pending.destination));
     if (!pending.on && !pending.empty())
         one({{"off", pending.off_reason}}, fmt::format("is off: {}", pending.off_reason));
-    if (!pending.files.empty() && !pending.copying.error.empty())
+    if (pending.manifest_due && pending.files.empty())
+        one({{"path", "manifest.json"}, {"destination", pending.destination}},
+            fmt::format("manifest.json to {}", pending.destination));
+    if (pending.copies_due() && !pending.copying.error.empty())
         one({{"error", pending.copying.error}, {"tries", pending.copying.tries}},
             fmt::format("{} tries: {}", pending.copying.tries, pending.copying.error));
 }

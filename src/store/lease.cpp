@@ -34,9 +34,10 @@ fs::path path_of(const fs::path& dir, const std::string& name, int number) {
 
 int last_number(const fs::path& dir, const std::string& name) {
     int last = 0;
-    std::error_code none;
-    for (const auto& entry : fs::directory_iterator(dir, none)) {
-        const std::string file = entry.path().filename().native();
+    std::error_code failure;
+    for (fs::directory_iterator entry(dir, failure); !failure && entry != fs::directory_iterator();
+         entry.increment(failure)) {
+        const std::string file = entry->path().filename().native();
         if (file.size() <= name.size() + 1 || !file.starts_with(name) || file[name.size()] != '.') continue;
         int number = 0;
         const char* end = file.data() + file.size();

@@ -1,6 +1,7 @@
 #include "copies.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <system_error>
 #include <thread>
 
 #include <fmt/format.h>
@@ -43,22 +45,36 @@ std::string remote_path(const LocalFile& file, const std::string& run) {
     return fmt::format("runs/{}/{}", run, file.path);
 }
 
-// Of its first `bytes` bytes; nullopt: it has become shorter, or cannot be read.
-std::optional<std::string> sha256_of_beginning(const fs::path& path, std::uint64_t bytes,
-                                               const std::function<bool()>& cancelled) {
-    const Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
-    if (!file) return std::nullopt;
+// Neither: it is gone, shorter, or something else by now; the next round sees what it is then.
+struct Hashed {
+    std::string sha256;
+    int error = 0; // it cannot be read
+};
+
+// Of its first `bytes` bytes.
+Hashed sha256_of_beginning(const fs::path& path, std::uint64_t bytes, const std::function<bool()>& cancelled) {
+    const Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    if (!file) return {{}, errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO ? 0 : errno};
+    struct stat facts{};
+    if (::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return {};
     Sha256 hash;
     const std::size_t chunk = 1 << 20;
     const auto buffer = std::make_unique<char[]>(std::min<std::uint64_t>(chunk, bytes + 1));
     for (std::uint64_t done = 0; done < bytes;) {
         const ssize_t got = ::read(file.get(), buffer.get(), std::min<std::uint64_t>(chunk, bytes - done));
         if (got < 0 && errno == EINTR) continue;
-        if (got <= 0 || cancelled()) return std::nullopt;
+        if (got < 0) return {{}, errno};
+        if (got == 0 || cancelled()) return {};
         hash.update({buffer.get(), std::size_t(got)});
         done += std::uint64_t(got);
     }
-    return hash.hex();
+    return {hash.hex(), 0};
+}
+
+std::string digest_of(const std::vector<LocalFile>& files) {
+    std::string text;
+    for (const auto& file : files) text += fmt::format("{}\n{} {}\n", file.path, file.bytes, file.modified_ns);
+    return sha256_hex(text);
 }
 
 // One run at one destination, under its lease.
@@ -76,19 +92,22 @@ public:
         const DeliveryState before = view.copying[destination_];
         std::vector<LocalFile> files = not_copied_yet(files_to_copy(store_.run_dir(id_), settings_), known_);
         if (store_.is_active(id_)) leave_out_what_is_written(files);
-        if (!files.empty() && waits(before)) return result_;
+        const bool due = !files.empty() || before.receipt != digest_of(manifest());
+        if (due && waits(before, digest_of(files))) return result_;
         if (!files.empty()) send(files);
-        if ((trouble_.error.empty() || names_refused_ == result_.failed + result_.passing) && !cancelled() &&
-            before.receipt != manifest_digest())
-            put_manifest();
-        settle(before, !files.empty() || before.stage != Stage::delivered);
+        // Also where something else is in trouble: nobody may find a manifest beside files that it does not tell of.
+        const bool reachable = trouble_.error.empty() || result_.delivered > 0 || refused_here_ > 0;
+        if (reachable && !cancelled() && before.receipt != digest_of(manifest())) put_manifest();
+        settle(before, files);
         return result_;
     }
 
 private:
-    // For the user, or for its time.
-    bool waits(const DeliveryState& before) {
-        const bool for_the_user = before.stage == Stage::failed && !job_.retry_failed;
+    // For the user, or for its time. `left`: the digest of what is to be sent; where others went through it is other
+    // files that the user was asked about.
+    bool waits(const DeliveryState& before, const std::string& left) {
+        const bool about_these = before.receipt.empty() || before.receipt == left;
+        const bool for_the_user = before.stage == Stage::failed && about_these && !job_.retry_failed;
         const bool for_its_time = before.stage == Stage::retry && job_.only_due && before.next_try > wall_now();
         if (for_the_user) ++result_.failed;
         if (for_its_time) {
@@ -106,7 +125,11 @@ private:
         const LocalFile& local = local_of(file);
         if (delivery.state == Delivery::State::delivered) {
             const Copy copy{local.bytes, local.modified_ns, sending_[file].sha256, delivery.receipt};
-            if (!sending_manifest_) notes_.copied(destination_, local.path, copy);
+            try {
+                if (!sending_manifest_) notes_.copied(destination_, local.path, copy);
+            } catch (const Error& error) { // a full disk here: no remote is to blame
+                return note_trouble(Delivery::passing(error.what()));
+            }
             const std::lock_guard lock(mutex_);
             if (!sending_manifest_) known_[local.path] = copy;
             ++result_.delivered;
@@ -142,11 +165,14 @@ private:
     void send(std::vector<LocalFile>& files) {
         const auto hashes = hash_all(files);
         for (std::size_t i = 0; i < files.size(); ++i) {
-            const auto& hash = hashes[i]; // none: it is gone or cut, and the next round sees what it is by then
+            const auto& [sha256, error] = hashes[i];
             if (valid_utf8(files[i].path) != files[i].path)
-                refuse_name(files[i]);
-            else if (hash)
-                send_if_new(files[i], *hash);
+                refuse(files[i], Delivery::permanent("the name of " + valid_utf8(files[i].path) + " is not UTF-8",
+                                                     "rename it, or leave it out with [upload] exclude"));
+            else if (error != 0)
+                refuse(files[i], cannot_read(files[i], error));
+            else if (!sha256.empty())
+                send_if_new(files[i], sha256);
         }
         std::uint64_t bytes = 0;
         for (const auto& file : local_) bytes += file.bytes;
@@ -165,15 +191,18 @@ private:
         local_.push_back(file);
     }
 
-    // It could not be written down, nor named in a manifest.
-    void refuse_name(const LocalFile& file) {
-        const std::string shown = valid_utf8(file.path);
-        const auto refusal = Delivery::permanent("the name of " + shown + " is not UTF-8",
-                                                 "rename it, or leave it out with [upload] exclude");
-        ++result_.failed;
-        ++names_refused_;
-        trouble_ = refusal;
-        observer_.file_done(id_, callback_, shown, file.bytes, refusal);
+    static Delivery cannot_read(const LocalFile& file, int error) {
+        const std::string why = fmt::format("cannot read {}: {}", file.path, std::generic_category().message(error));
+        if (error != EACCES && error != EPERM) return Delivery::passing(why);
+        return Delivery::permanent(why, "make it readable, or leave it out with [upload] exclude");
+    }
+
+    // It cannot be sent, whatever the remote says.
+    void refuse(const LocalFile& file, const Delivery& refusal) {
+        ++(refusal.state == Delivery::State::retry ? result_.passing : result_.failed);
+        ++refused_here_;
+        if (trouble_.error.empty() || refusal.state == Delivery::State::failed) trouble_ = refusal;
+        observer_.file_done(id_, callback_, valid_utf8(file.path), file.bytes, refusal);
     }
 
     void put() {
@@ -192,8 +221,8 @@ private:
         if (trouble_.error.empty()) trouble_ = delivery;
     }
 
-    std::vector<std::optional<std::string>> hash_all(const std::vector<LocalFile>& files) const {
-        std::vector<std::optional<std::string>> hashes(files.size());
+    std::vector<Hashed> hash_all(const std::vector<LocalFile>& files) const {
+        std::vector<Hashed> hashes(files.size());
         std::atomic<std::size_t> next{0};
         const auto work = [&] {
             for (std::size_t i = next++; i < files.size() && !cancelled(); i = next++)
@@ -209,7 +238,6 @@ private:
     }
 
     Manifest manifest() const { return {known_}; }
-    std::string manifest_digest() const { return sha256_hex(to_json(manifest())); }
 
     void put_manifest() {
         const std::string text = to_json(manifest());
@@ -222,10 +250,13 @@ private:
         ::unlink(draft.c_str());
     }
 
-    void settle(const DeliveryState& before, bool changed) {
+    void settle(const DeliveryState& before, const std::vector<LocalFile>& files) {
+        const bool changed = !files.empty() || before.stage != Stage::delivered;
         const bool stopped = cancelled();
         if (stopped && trouble_.error.empty()) return; // nothing is wrong with it
-        Delivery whole = trouble_.error.empty() ? Delivery::arrived(manifest_digest()) : trouble_;
+        Delivery whole = trouble_.error.empty() ? Delivery::arrived(digest_of(manifest())) : trouble_;
+        if (whole.state == Delivery::State::failed && (result_.delivered > 0 || refused_here_ > 0))
+            whole.receipt = digest_of(not_copied_yet(files, known_));
         const int tries = trouble_.error.empty() ? 0 : before.tries + 1;
         const WallTime next = wall_now() + wait_after(std::max(tries, 1), whole.retry_after);
         if (whole.state == Delivery::State::retry) result_.next_try = next;
@@ -248,12 +279,24 @@ private:
     std::vector<RemoteFile> sending_;
     std::vector<LocalFile> local_; // the same files
     bool sending_manifest_ = false;
-    std::size_t names_refused_ = 0;
+    std::size_t refused_here_ = 0;
     std::mutex mutex_; // of what follows
     std::map<std::string, Copy> known_;
     SyncResult result_;
     Delivery trouble_; // its error empty: none
 };
+
+SyncResult copy_run(const Store& store, const std::string& id, const Settings& settings, const CallbackEntry& entry,
+                    Remote& remote, const SyncJob& job, SyncObserver& observer) {
+    SyncResult result;
+    const Outbox outbox(store.run_dir(id));
+    if (!outbox.exists() || !outbox.view(entry.name).copies_wanted) return result;
+    auto lease = Lease::acquire(outbox.dir() / "lease", entry.name + "-copies");
+    if (lease) return RunCopies(store, id, settings, entry.name, remote, job, observer, *lease).bring_up_to_date();
+    ++result.held;
+    observer.held(id, entry.name);
+    return result;
+}
 
 } // namespace
 
@@ -264,17 +307,19 @@ SyncResult copy_runs(const Store& store, const Settings& settings, const Callbac
     const auto remote = callback->remote();
     for (const auto& id : job.runs) {
         if (job.cancelled && job.cancelled()) break;
-        const Outbox outbox(store.run_dir(id));
-        if (!outbox.exists() || !outbox.view(entry.name).copies_wanted) continue;
-        auto lease = Lease::acquire(outbox.dir() / "lease", entry.name + "-copies");
-        if (!lease) {
-            ++sum.held;
-            observer.held(id, entry.name);
-            continue;
+        try {
+            add(sum, copy_run(store, id, settings, entry, *remote, job, observer));
+        } catch (const Error& error) { // a full disk, or something odd in place of the outbox: other runs go on
+            ++sum.passing;
+            observer.copies_end(id, entry.name, remote->destination(),
+                                {Delivery::State::retry, {}, error.what(), error.help(), {}});
         }
-        add(sum, RunCopies(store, id, settings, entry.name, *remote, job, observer, *lease).bring_up_to_date());
     }
     return sum;
+}
+
+std::string digest_of(const Manifest& manifest) {
+    return sha256_hex(to_json(manifest));
 }
 
 std::string manifest_path(const std::string& run) {

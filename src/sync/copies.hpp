@@ -25,6 +25,7 @@ struct Manifest {
 };
 std::string manifest_path(const std::string& run); // at the remote: "runs/ID/manifest.json"
 std::string to_json(const Manifest& manifest);
+std::string digest_of(const Manifest& manifest);                     // of its JSON, SHA-256
 std::optional<Manifest> manifest_from_json(const std::string& text); // nullopt: none of a version that is known
 
 } // namespace poster

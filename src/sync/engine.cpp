@@ -99,8 +99,14 @@ SyncResult sync_once(const Store& store, const Settings& settings, const SyncJob
             threads.emplace_back([&, &result = shares[share++]] { courier.follow(job.cancelled, told, result); });
         for (const auto* entry : entries)
             if (entry->hooks.remote)
-                threads.emplace_back(
-                    [&, entry, &result = shares[share++]] { result = copy_runs(store, settings, *entry, job, told); });
+                threads.emplace_back([&, entry, &result = shares[share++]] {
+                    try {
+                        result = copy_runs(store, settings, *entry, job, told);
+                    } catch (const std::exception& error) { // its settings, or no memory
+                        ++result.passing;
+                        told.copies_end(job.runs.front(), entry->name, "its place", Delivery::passing(error.what()));
+                    }
+                });
     }
     SyncResult sum;
     for (const auto& share : shares) add(sum, share);
@@ -121,9 +127,9 @@ Waiting what_waits(const Store& store, const std::string& id, const Settings& se
     Waiting all;
     for (const auto& pending : pending_of(store, id, settings)) {
         all.messages += pending.messages.size();
-        all.files += pending.files.size();
+        all.files += pending.files.size() + (pending.manifest_due ? 1 : 0);
         all.failed = all.failed || pending.failed();
-        if (!pending.files.empty() && !pending.copying.error.empty()) all.why = pending.copying.error;
+        if (pending.copies_due() && !pending.copying.error.empty()) all.why = pending.copying.error;
         for (const auto& message : pending.messages)
             if (!message.state.error.empty()) all.why = message.state.error;
         if (!pending.on && !pending.empty()) all.why = pending.callback + " is off: " + pending.off_reason;

@@ -4,9 +4,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
+#include <error.hpp>
 #include <registry.hpp>
+
+#include "copies.hpp"
 
 namespace poster {
 
@@ -30,6 +34,24 @@ bool is_own_folder(const std::string& path) {
     return path == "outbox" || path == "worktree";
 }
 
+using VisitFile = std::function<void(const std::string& path, const struct stat& facts)>;
+
+// The regular files below `root`. What goes away meanwhile, or is another's alone, is passed over.
+void each_file(const fs::path& root, const std::string& folder, const VisitFile& visit) {
+    std::error_code failure;
+    fs::directory_iterator entry(root / folder, fs::directory_options::skip_permission_denied, failure);
+    for (; !failure && entry != fs::directory_iterator(); entry.increment(failure)) {
+        const std::string name = entry->path().filename().native();
+        const std::string path = folder.empty() ? name : folder + '/' + name;
+        struct stat facts{};
+        if (::lstat(entry->path().c_str(), &facts) != 0) continue;
+        if (S_ISREG(facts.st_mode)) visit(path, facts);
+        if (S_ISDIR(facts.st_mode) && !is_own_folder(path)) each_file(root, path, visit);
+    }
+    if (failure && failure != std::errc::no_such_file_or_directory && failure != std::errc::not_a_directory)
+        throw_errno("read the folder " + (root / folder).native(), failure.value());
+}
+
 } // namespace
 
 bool stays_here(const std::string& path) {
@@ -43,17 +65,10 @@ std::vector<LocalFile> files_to_copy(const fs::path& run_dir, const Settings& se
     const auto include = settings.list("upload.include");
     const auto exclude = settings.list("upload.exclude");
     std::vector<LocalFile> files;
-    std::error_code failure;
-    const std::size_t skip = run_dir.native().size() + 1;
-    fs::recursive_directory_iterator walk(run_dir, fs::directory_options::skip_permission_denied, failure);
-    for (; !failure && walk != fs::recursive_directory_iterator(); walk.increment(failure)) {
-        const std::string path = walk->path().native().substr(skip);
-        struct stat facts{};
-        if (walk.depth() == 0 && is_own_folder(path)) walk.disable_recursion_pending();
-        if (::lstat(walk->path().c_str(), &facts) != 0 || !S_ISREG(facts.st_mode) || stays_here(path)) continue;
-        if (!matches_any(include, path) || matches_any(exclude, path)) continue;
+    each_file(run_dir, {}, [&](const std::string& path, const struct stat& facts) {
+        if (stays_here(path) || !matches_any(include, path) || matches_any(exclude, path)) return;
         files.push_back({path, std::uint64_t(facts.st_size), modified_ns(facts)});
-    }
+    });
     std::sort(files.begin(), files.end(), [](const auto& one, const auto& other) { return one.path < other.path; });
     return files;
 }
@@ -68,7 +83,7 @@ std::vector<LocalFile> not_copied_yet(std::vector<LocalFile> files, const std::m
 
 bool Pending::failed() const {
     using Stage = DeliveryState::Stage;
-    if (!files.empty() && copying.stage == Stage::failed) return true;
+    if (copies_due() && copying.stage == Stage::failed) return true;
     return std::any_of(messages.begin(), messages.end(),
                        [](const auto& message) { return message.state.stage == Stage::failed; });
 }
@@ -102,8 +117,10 @@ std::vector<Pending> pending_of(const Store& store, const std::string& id, const
         if (copies_wanted && pending.on && entry->hooks.remote) {
             if (!files) files = files_to_copy(dir, settings);
             pending.destination = entry->create(settings)->remote()->destination();
-            pending.files = not_copied_yet(*files, view.copies[pending.destination]);
+            const auto& copies = view.copies[pending.destination];
+            pending.files = not_copied_yet(*files, copies);
             pending.copying = view.copying[pending.destination];
+            pending.manifest_due = !copies.empty() && pending.copying.receipt != digest_of(Manifest{copies});
         }
         all.push_back(std::move(pending));
     }

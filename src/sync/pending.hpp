@@ -24,7 +24,7 @@ struct LocalFile {
 bool stays_here(const std::string& path);
 
 // All regular files of a run that [upload] include and exclude allow, sorted. Never what poster keeps for itself there:
-// lock, heartbeat, outbox, worktree and half-written files.
+// lock, heartbeat, outbox, worktree and half-written files. Throws Error where a folder cannot be read to its end.
 std::vector<LocalFile> files_to_copy(const fs::path& run_dir, const Settings& settings);
 // Those that `copies` lacks, or has with another size or time.
 std::vector<LocalFile> not_copied_yet(std::vector<LocalFile> files, const std::map<std::string, Copy>& copies);
@@ -36,9 +36,11 @@ struct Pending {
     std::vector<OutboxView::Message> messages; // not delivered yet
     std::string destination;                   // of copies; empty: it makes none
     std::vector<LocalFile> files;
+    bool manifest_due = false; // what is there is not what its manifest says
     DeliveryState copying;
 
-    bool empty() const { return messages.empty() && files.empty(); }
+    bool copies_due() const { return !files.empty() || manifest_due; }
+    bool empty() const { return messages.empty() && !copies_due(); }
     bool failed() const; // something waits for the user, not for the next try
 };
 

@@ -232,6 +232,58 @@ class Hindered(SyncTest):
         watching.send_signal(signal.SIGTERM)
         self.assertEqual(watching.wait(30), 143)
 
+    def test_a_manifest_that_could_not_be_put_is_put_by_the_next_sync(self):
+        _, run = self.make_run("echo data > $POSTER_FILES_DIR/a", POSTER_SYNC_MODE="manual")
+        manifest = self.nas / "runs" / run / "manifest.json"
+        manifest.mkdir(parents=True)
+        self.assertEqual(self.sync("--callback", "local").returncode, 1)
+        self.assertEqual(self.pending(), [run])
+        self.assertIn("local: manifest.json", self.sync("--dry-run").stdout)
+        manifest.rmdir()
+        self.assertEqual(self.sync("--retry-failed").returncode, 0)
+        self.assert_copied(run)
+
+    def test_what_a_killed_sync_left_without_a_manifest_gets_one(self):
+        _, run = self.make_run("echo data > $POSTER_FILES_DIR/a", POSTER_SYNC_MODE="manual")
+        self.sync()
+        (notes,) = pathlib.Path(self.store).glob(f"runs/{run}/outbox/local.*.jsonl")
+        lines = notes.read_text().splitlines(keepends=True)
+        notes.write_text("".join(line for line in lines if "path" in json.loads(line)))  # as if killed before the rest
+        (self.nas / "runs" / run / "manifest.json").unlink()
+        (pathlib.Path(self.store) / "pending" / run).write_text("{}")
+        self.assertEqual(self.sync().returncode, 0)
+        self.assert_copied(run)
+
+    def test_files_that_cannot_be_copied_leave_the_others_alone(self):
+        code = "cd $POSTER_FILES_DIR; echo data > a; touch \"$(printf 'b\\377')\"; mkdir c; touch c/d"
+        _, run = self.make_run(code, POSTER_SYNC_MODE="manual")
+        there = self.nas / "runs" / run / "files"
+        (there / "c" / "d").mkdir(parents=True)
+        self.assertEqual(self.sync("--callback", "local").returncode, 1)
+        listed = lambda: [file["path"] for file in json.loads((there.parent / "manifest.json").read_text())["files"]]
+        self.assertIn("files/a", listed())
+        again = self.sync("--callback", "local")
+        self.assertEqual((again.returncode, again.stdout), (1, ""))  # nothing is new: it waits for the user
+        (pathlib.Path(self.store) / "runs" / run / "files" / "later").write_text("later")
+        self.assertEqual(self.sync("--callback", "local").returncode, 1)
+        self.assertEqual((there / "later").read_text(), "later")
+        self.assertIn("files/later", listed())
+
+    def test_something_odd_in_place_of_the_outboxs_folders_is_told(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        _, other = self.make_run(POSTER_SYNC_MODE="manual")
+        lease = pathlib.Path(self.store) / "runs" / run / "outbox" / "lease"
+        lease.touch()
+        done = self.sync()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"{run} local: 0 of 0 files", done.stdout)
+        self.assertIn(f"{run} mailbox: messages", done.stdout)
+        self.assertIn("lease", done.stdout)
+        self.assert_copied(other)
+        lease.unlink()
+        self.assertEqual(self.sync().returncode, 0)
+        self.assert_copied(run)
+
     def test_foreign_words_do_not_reach_the_terminal_as_they_are(self):
         _, run = self.make_run("touch $POSTER_FILES_DIR/\"$(printf 'a\\033[31m')\"", POSTER_SYNC_MODE="manual")
         (self.nas / "runs" / run / "files" / "a\033[31m").mkdir(parents=True)
