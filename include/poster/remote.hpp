@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,12 +42,33 @@ struct Delivery {
     }
 };
 
+// The SHA-256 of a file's bytes, which may still be being worked out. Safe from any thread.
+class ContentHash {
+public:
+    ContentHash() = default; // none
+    ContentHash(std::string digits) {
+        if (digits.empty()) return;
+        std::promise<std::string> known;
+        known.set_value(std::move(digits));
+        digits_ = known.get_future().share();
+    }
+    explicit ContentHash(std::shared_future<std::string> digits) : digits_(std::move(digits)) {}
+
+    bool empty() const { return !digits_.valid(); } // there is none to wait for
+    // Waits for it: 64 lower-case digits. None where the file is gone, has become shorter or cannot be read, and soon
+    // after Progress::cancelled().
+    std::string get() const { return empty() ? std::string{} : digits_.get(); }
+
+private:
+    std::shared_future<std::string> digits_;
+};
+
 // A file and its place at the remote.
 struct RemoteFile {
     std::string path;            // below the remote's root, with slashes: "runs/ID/files/model.pt"
     std::filesystem::path local; // where it is read or, by get(), made
     std::uint64_t bytes = 0;     // exactly that many from its beginning: a log may grow meanwhile
-    std::string sha256;          // of these, 64 lower-case digits
+    ContentHash sha256;          // of these
 };
 
 // How the remote tells of its work. Safe from any thread.
@@ -66,7 +88,8 @@ public:
     // Where that is: "s3://bucket/prefix", "scp://user@host/path". Shown to people and noted with each receipt.
     virtual std::string destination() const = 0;
     // Brings these files there: each is at its place whole, verified and lasting, or not at all, when done() says
-    // delivered. What stands there is replaced. A file that is there with the same hash need not be sent again.
+    // delivered. What stands there is replaced. A file that is there with the same hash need not be sent again. Hashes
+    // come in the order of the files: one that is asked for late is waited for less.
     virtual void put(std::span<const RemoteFile> files, Progress& progress) = 0;
     // Fetches them to `local`, whose folder exists; whole and verified, or not at all. Without a hash (empty): as they
     // are.

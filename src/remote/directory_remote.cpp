@@ -102,7 +102,10 @@ Delivery copy_verified(const OpenFile& from, int folder, const fs::path& shown, 
     if (copied < file.bytes)
         return Delivery::passing(fmt::format("{} is shorter than its {} bytes", from.path.native(), file.bytes));
     part.flush();
-    if (!file.sha256.empty() && hash_of(part.fd(), shown, progress) != file.sha256) return mismatch;
+    if (!file.sha256.empty() && hash_of(part.fd(), shown, progress) != file.sha256.get()) {
+        if (progress.cancelled()) throw Cancelled{};
+        return mismatch;
+    }
     part.put_in_place();
     return Delivery::arrived();
 }
@@ -183,7 +186,7 @@ bool is_there(int folder, const RemoteFile& file, const std::string& name, const
         std::uint64_t(facts.st_size) != file.bytes)
         return false;
     const Opened opened = open_file(folder, name, shown);
-    return hash_of(opened.fd.get(), shown, progress) == file.sha256;
+    return hash_of(opened.fd.get(), shown, progress) == file.sha256.get();
 }
 
 Delivery missing(const fs::path& shown) {

@@ -126,7 +126,7 @@ private:
         const std::string shown = shown_object(place_, key(fetch.index));
         fetch.part.flush();
         const bool whole = it.sha256.empty() || (::lseek(fetch.part.fd(), 0, SEEK_END) == off_t(it.bytes) &&
-                                                 sha256_of_slice(fetch.part.fd(), 0, it.bytes) == it.sha256);
+                                                 sha256_of_slice(fetch.part.fd(), 0, it.bytes) == it.sha256.get());
         if (!whole) return finish(fetch.index, changed(shown));
         fetch.part.put_in_place();
         finish(fetch.index, Delivery::arrived());
@@ -153,7 +153,7 @@ protected:
         std::string sha256 = object->sha256.empty() ? object->noted_sha256 : object->sha256;
         if (object->bytes != it.bytes) return finish(index, changed(shown));
         if (sha256.empty() || place_.read_back) sha256 = client.sha256_of(name);
-        finish(index, sha256 == it.sha256 ? Delivery::arrived(object->etag) : changed(shown));
+        finish(index, sha256 == it.sha256.get() ? Delivery::arrived(object->etag) : changed(shown));
     }
 
 private:

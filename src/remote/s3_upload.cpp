@@ -76,6 +76,9 @@ protected:
     void begin(S3Client& client, std::size_t index) override {
         const RemoteFile& it = file(index);
         const std::string name = key(index);
+        const std::string sha256 = it.sha256.get();
+        if (sha256.empty() && progress().cancelled()) return;
+        if (sha256.empty()) throw Error(it.local.native() + " is gone, became shorter or cannot be read");
         Fd local = open_local(it);
         if (it.bytes > kWorthAsking) {
             if (const auto receipt = is_there(client, name, local.get(), it)) {
@@ -84,9 +87,9 @@ protected:
             }
         }
         if (it.bytes > part_bytes_) return begin_large(client, index, name, std::move(local));
-        const S3Slice slice{local.get(), 0, it.bytes, it.sha256,
+        const S3Slice slice{local.get(), 0, it.bytes, sha256,
                             [this, index](std::uint64_t bytes) { progress().moved(index, bytes); }};
-        finish(index, Delivery::arrived(client.put(name, slice, it.sha256)));
+        finish(index, Delivery::arrived(client.put(name, slice, sha256)));
     }
 
 private:
@@ -94,7 +97,7 @@ private:
     static std::optional<S3Object> noted(S3Client& client, const std::string& name, const RemoteFile& it) {
         try {
             auto object = client.head(name);
-            if (object && object->bytes == it.bytes && object->noted_sha256 == it.sha256) return object;
+            if (object && object->bytes == it.bytes && object->noted_sha256 == it.sha256.get()) return object;
         } catch (const S3Error& error) {
             if (error.status != 403) throw; // some may write and not read
         }
@@ -107,10 +110,10 @@ private:
                                         const RemoteFile& it) const {
         const auto object = noted(client, name, it);
         if (!object) return {};
-        const S3Slice whole{local, 0, it.bytes, it.sha256, {}};
+        const S3Slice whole{local, 0, it.bytes, it.sha256.get(), {}};
         const bool same = object->verified || etag_is_of(object->etag, whole) ||
                           etag_is_of_parts(object->etag, whole, part_bytes_of(it)) ||
-                          client.sha256_of(name) == it.sha256;
+                          client.sha256_of(name) == it.sha256.get();
         return same ? std::optional{object->etag} : std::nullopt;
     }
 
@@ -129,7 +132,7 @@ private:
         large->part_bytes = part_bytes_of(it);
         large->upload = {name, {}, {}};
         resume(client, *large);
-        if (large->upload.id.empty()) large->upload.id = client.create_upload(name, it.sha256);
+        if (large->upload.id.empty()) large->upload.id = client.create_upload(name, it.sha256.get());
         crew().add_first([this, large](S3Client& other) { guarded(large->index, [&] { send_next(other, *large); }); },
                          std::size_t(large->count()));
     }
@@ -194,7 +197,7 @@ private:
 
     void complete(S3Client& client, Large& large) {
         const RemoteFile& it = file(large.index);
-        if (large.whole.hex() != it.sha256) {
+        if (large.whole.hex() != it.sha256.get()) {
             client.abort(large.upload);
             throw Error(it.local.native() + " changed while it was sent");
         }
@@ -210,7 +213,7 @@ private:
         }
         const bool proven =
             std::all_of(large.parts.begin(), large.parts.end(), [](const S3Part& part) { return part.proven; });
-        if (!proven && client.sha256_of(large.upload.key) != it.sha256)
+        if (!proven && client.sha256_of(large.upload.key) != it.sha256.get())
             throw S3Error("s3: other bytes of " + it.path + " arrived than were sent", {}, S3Error::Kind::passing);
         // What was taken up may have been begun for other bytes, and then is noted as those.
         if (large.taken_up && !noted(client, large.upload.key, it)) {

@@ -15,6 +15,7 @@
 #include <sha256.hpp>
 #include <text.hpp>
 
+#include "cancelled.hpp"
 #include "remote_path.hpp"
 #include "sftp_read.hpp"
 
@@ -32,6 +33,7 @@ constexpr std::uint32_t kFolderMode = 0700;
 constexpr std::uint64_t kBatchBytes = 64 << 20;
 constexpr std::uint64_t kWorthResuming = 1 << 20;
 constexpr std::uint64_t kHashedMeanwhile = 16 << 20; // while it is sent, from that size on
+constexpr std::uint64_t kSoonReadBack = 4 << 20;
 constexpr std::size_t kBlock = 256 << 10;
 
 std::string folder_of(const std::string& path) {
@@ -101,8 +103,8 @@ private:
             return;
         }
         sending.target = place_.at(file.path);
-        // The same for the same content, so that the next try finds what this one leaves.
-        sending.part = folder_of(sending.target) + "/" + part_name(file.path + "\n" + file.sha256);
+        // The same for the next try, so that it finds what this one leaves.
+        sending.part = folder_of(sending.target) + "/" + part_name(fmt::format("{}\n{}", file.path, file.bytes));
         sending.local = Fd{::open(file.local.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
         if (!sending.local)
             sending.verdict = Delivery::passing(fmt::format("read {}: {}", file.local.native(), std::strerror(errno)));
@@ -132,7 +134,7 @@ private:
     void compare_what_is_there() {
         if (place_.shell == nullptr) return;
         std::vector<SshShell::Piece> pieces;
-        std::vector<std::pair<Sending*, std::string>> expected; // hash of each piece
+        std::vector<std::pair<Sending*, ContentHash>> expected; // hash of each piece
         for_each([&](Sending& file) {
             const auto is_file = [](const auto& facts) { return facts && facts->is_file() && facts->size; };
             if (is_file(file.target_facts) && *file.target_facts->size == file.file->bytes) {
@@ -147,7 +149,7 @@ private:
         if (pieces.empty()) return;
         const auto found = place_.shell->hashes(pieces);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
-            if (found[i].empty() || found[i] != expected[i].second) continue;
+            if (found[i].empty() || found[i] != expected[i].second.get()) continue;
             Sending& file = *expected[i].first;
             progress_.moved(file.index, pieces[i].bytes);
             if (pieces[i].beginning)
@@ -189,21 +191,24 @@ private:
     }
 
     // The hash of a large file is worked out there while it is on its way.
-    bool hashes_meanwhile() const {
-        return place_.shell != nullptr && place_.shell->usable() && files_.size() == 1 && files_[0].goes_on() &&
-               files_[0].file->bytes >= kHashedMeanwhile;
+    void hash_meanwhile() {
+        const Sending& file = files_[0];
+        if (place_.shell == nullptr || files_.size() != 1 || file.file->bytes < kHashedMeanwhile) return;
+        if (!hashed_meanwhile_ && place_.shell->has_answered() && place_.shell->usable()) {
+            place_.shell->hash_as_it_grows(file.part);
+            hashed_meanwhile_ = true;
+        }
+        if (hashed_meanwhile_) place_.shell->has_grown_to(file.arrived);
     }
 
     void send() {
-        hashed_meanwhile_ = hashes_meanwhile();
-        if (hashed_meanwhile_) place_.shell->hash_as_it_grows({files_[0].part, files_[0].file->bytes, false});
         std::size_t first = 0; // those before it have been sent
         std::string block(session_.write_size(), '\0');
         session_.wait([&] {
             while (first < files_.size() && !send_piece(files_[first], block)) ++first;
             return first < files_.size();
         });
-        if (hashed_meanwhile_ && !files_[0].goes_on()) place_.shell->give_up();
+        if (hashed_meanwhile_ && !files_[0].goes_on()) place_.shell->hash_of_grown(); // of no use
     }
 
     // False: there is nothing more to send of it.
@@ -230,6 +235,7 @@ private:
                              }
                              file.arrived += size;
                              progress_.moved(file.index, size);
+                             hash_meanwhile();
                          });
         file.next += size;
         return true;
@@ -254,15 +260,17 @@ private:
         verify(found);
     }
 
-    // By the shell; empty: it does not know.
+    // By the shell; empty: it does not know. What is little is read back sooner than a login takes.
     std::vector<std::string> hash_parts() {
         std::vector<std::string> found(files_.size());
         std::vector<SshShell::Piece> pieces;
         std::vector<std::size_t> which;
-        if (place_.shell == nullptr) return found;
-        if (hashed_meanwhile_ && place_.shell->usable()) found[0] = place_.shell->hash_of_grown();
+        std::uint64_t bytes = 0;
+        for (const auto& file : files_) bytes += file.file->bytes;
+        if (place_.shell == nullptr || (bytes < kSoonReadBack && !place_.shell->has_answered())) return found;
+        if (hashed_meanwhile_ && files_[0].goes_on()) found[0] = place_.shell->hash_of_grown();
         for (std::size_t i = 0; i < files_.size(); ++i) {
-            if (!files_[i].goes_on() || found[i] == files_[i].file->sha256) continue;
+            if (!files_[i].goes_on() || (!found[i].empty() && found[i] == files_[i].file->sha256.get())) continue;
             pieces.push_back({files_[i].part, files_[i].file->bytes, false});
             which.push_back(i);
         }
@@ -284,7 +292,8 @@ private:
         for (std::size_t i = 0; i < which.size(); ++i) found[which[i]] = hashes[i];
         for (std::size_t i = 0; i < files_.size(); ++i) {
             Sending& file = files_[i];
-            if (!file.goes_on() || found[i] == file.file->sha256) continue;
+            if (!file.goes_on() || (!found[i].empty() && found[i] == file.file->sha256.get())) continue;
+            if (progress_.cancelled()) throw Cancelled{}; // that may be why
             file.verdict =
                 Delivery::passing(file.file->local.native() + " changed while it was sent, or did not arrive whole");
             session_.request(Type::remove, Writer().text(file.part).take(), [](const Reply&) {});
@@ -336,8 +345,22 @@ private:
             folders.insert(folder_of(file.target));
         });
         session_.wait();
-        if (place_.shell != nullptr) place_.shell->flush({folders.begin(), folders.end()});
+        flush(folders);
         explain_troubles();
+    }
+
+    // What they list, to the disk. Some servers can open no folder: then the names are as safe as the host makes them.
+    void flush(const std::set<std::string>& folders) {
+        if (!session_.has("fsync@openssh.com")) return;
+        for (const auto& folder : folders)
+            session_.request(Type::open, Writer().text(folder).number(sftp::kRead).number(0).take(),
+                             [this](const Reply& opened) {
+                                 if (opened.type != Type::handle) return;
+                                 const std::string handle = Writer().text(opened.text).take();
+                                 session_.request("fsync@openssh.com", handle, [](const Reply&) {});
+                                 session_.request(Type::close, handle, [](const Reply&) {});
+                             });
+        session_.wait();
     }
 
     void tell(Sending& file) {

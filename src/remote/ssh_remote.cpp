@@ -85,8 +85,8 @@ Delivery end(Fetching& fetching, const sftp::Reading& reading, const SshPlace& p
                                    "it was deleted, or never copied there");
     if (reading.status == Status::permission_denied)
         return explain_status(place, reading.status, "read " + reading.path);
-    const std::string& expected = fetching.file->sha256;
-    if (!reading.complete || (!expected.empty() && fetching.hash.hex() != expected))
+    const ContentHash& expected = fetching.file->sha256;
+    if (!reading.complete || (!expected.empty() && fetching.hash.hex() != expected.get()))
         return changed(place, reading.path);
     try {
         fetching.part->flush();
@@ -147,11 +147,9 @@ SshRemote::Connection& SshRemote::connect() {
 void SshRemote::open_shell(Connection& connection) {
     if (connection.shell_tried) return;
     connection.shell_tried = true;
-    auto shell = std::make_unique<SshShell>(client_.start_shell(), [this] {
+    connection.shell = std::make_unique<SshShell>(client_.start_shell(), [this] {
         if (progress_ != nullptr && progress_->cancelled()) throw Cancelled{};
     });
-    if (!shell->usable()) return;
-    connection.shell = std::move(shell);
     connection.place.shell = connection.shell.get();
 }
 
@@ -234,7 +232,7 @@ void SshRemote::verify(std::span<const RemoteFile> files, Progress& progress) {
             const auto group = files.subspan(first, std::min(kHashedAtOnce, files.size() - first));
             const auto found = hashes_of(connection, group);
             for (std::size_t i = 0; i < group.size(); ++i) {
-                const bool same = !found[i].empty() && found[i] == group[i].sha256;
+                const bool same = !found[i].empty() && found[i] == group[i].sha256.get();
                 told[first + i] = true;
                 progress.done(first + i, same ? Delivery::arrived()
                                               : changed(connection.place, connection.place.at(group[i].path)));

@@ -17,6 +17,25 @@ constexpr int kPatienceMs = 20'000; // with the first words of a login
 constexpr int kForever = -1;        // ssh itself sees that a connection is dead
 constexpr std::uint64_t kLarge = 4 << 20;
 constexpr std::size_t kDigits = 64;
+constexpr std::uint64_t kMegabyte = 1 << 20;
+constexpr std::uint64_t kFedAtOnce = 16; // megabytes
+constexpr std::string_view kListens = "=listens\n";
+
+// Hashes a file that grows as that loop does, and with half the work: nothing goes through a pipe.
+constexpr std::string_view kHashesGrowing = R"(
+import hashlib, sys
+print("=listens", flush=True)
+digest, block = hashlib.sha256(), memoryview(bytearray(1 << 18))
+with open(sys.argv[1], "rb", 0) as file:
+    for line in iter(sys.stdin.readline, "end\n"):
+        left = int(line.split()[1]) << 20
+        got = 1
+        while left > 0 and got > 0:
+            got = file.readinto(block[:left])
+            digest.update(block[:got])
+            left -= got
+print(digest.hexdigest())
+)";
 
 // The digits at the beginning of a line; empty: there are none.
 std::string digits_of(std::string_view line) {
@@ -32,14 +51,23 @@ SshShell::SshShell(std::unique_ptr<ChildProcess> program, std::function<void()> 
     : program_(std::move(program)), check_(std::move(check)) {
     std::random_device random;
     end_mark_ = fmt::format("\nposter {:08x}{:08x}\n", random(), random());
-    find_programs();
+    start("LC_ALL=C; export LC_ALL\n"
+          "for p in openssl sha256sum shasum sha256 python3; do command -v $p >/dev/null 2>&1 && echo =$p; done");
 }
 
-void SshShell::find_programs() {
-    const auto found =
-        run("LC_ALL=C; export LC_ALL\n"
-            "for p in openssl sha256sum shasum sha256; do command -v $p >/dev/null 2>&1 && echo =$p; done",
-            kPatienceMs);
+bool SshShell::usable() {
+    if (!learnt_) learn_programs();
+    return usable_;
+}
+
+bool SshShell::has_answered() {
+    if (!learnt_) move(0);
+    return learnt_ || !open_ || has_ended();
+}
+
+void SshShell::learn_programs() {
+    learnt_ = true;
+    const auto found = await(kPatienceMs);
     if (!found) return;
     const std::string listed = "\n" + *found + "\n"; // a login may have printed more
     const auto has = [&](std::string_view name) {
@@ -56,6 +84,7 @@ void SshShell::find_programs() {
     else if (!many_.empty())
         one_ = many_;
     usable_ = !one_.empty();
+    python_ = has("python3");
 }
 
 std::optional<std::string> SshShell::run(const std::string& script, int patience_ms) {
@@ -63,46 +92,72 @@ std::optional<std::string> SshShell::run(const std::string& script, int patience
     return await(patience_ms);
 }
 
+// In braces: the shell has read all of it before it begins, and what a command in it reads is what is typed after.
 void SshShell::start(const std::string& script) {
-    const std::string words = fmt::format("{}\nprintf '\\n%s\\n' '{}'\n", script,
-                                          std::string_view(end_mark_).substr(1, end_mark_.size() - 2));
+    typed_ = fmt::format("{{\n{}\nprintf '\\n%s\\n' '{}'\n}}\n", script,
+                         std::string_view(end_mark_).substr(1, end_mark_.size() - 2));
     printed_.clear();
-    open_ = true;
-    for (std::string_view rest = words; !rest.empty() && open_;) {
-        check_();
-        open_ = program_->exchange(rest, printed_, kTurnMs);
-    }
+    move(0);
+}
+
+void SshShell::move(int timeout_ms) {
+    std::string_view rest = typed_;
+    if (open_) open_ = program_->exchange(rest, printed_, timeout_ms);
+    typed_.erase(0, typed_.size() - rest.size());
 }
 
 std::optional<std::string> SshShell::await(int patience_ms) {
     const auto begun = std::chrono::steady_clock::now();
-    for (std::string_view nothing;;) {
+    for (;;) {
         check_();
-        if (const std::size_t end = printed_.find(end_mark_); end != std::string::npos) return printed_.substr(0, end);
+        if (has_ended()) return printed_.substr(0, printed_.find(end_mark_));
         const bool late =
             patience_ms >= 0 && std::chrono::steady_clock::now() - begun > std::chrono::milliseconds(patience_ms);
         if (!open_ || late) {
             usable_ = false;
             return {};
         }
-        open_ = program_->exchange(nothing, printed_, kTurnMs);
+        move(kTurnMs);
     }
 }
 
-// A tenth of a second behind the transfer. It ends by itself when the file has not grown for a minute, as nobody tells
-// it that the connection is gone.
-void SshShell::hash_as_it_grows(const Piece& piece) {
-    const std::string path = shell_quote(piece.path);
-    start(fmt::format("( n=0; i=0; while [ $i -lt 600 ]; do\n"
-                      "b=$(stat -c %s {0} 2>/dev/null || wc -c <{0}) || exit 1; s=$((b / 1048576))\n"
-                      "if [ $b -ge {1} ]; then dd if={0} bs=1048576 skip=$n 2>/dev/null; exit; fi\n"
-                      "if [ $s -gt $n ]; then dd if={0} bs=1048576 skip=$n count=$((s - n)) 2>/dev/null || exit 1\n"
-                      "n=$s; i=0; fi\n"
-                      "sleep 0.1 || exit 1; i=$((i + 1)); done ) </dev/null 2>/dev/null | {2}",
-                      path, piece.bytes, one_));
+// It is told how far it can read, a line each time: first megabyte, and how many.
+void SshShell::hash_as_it_grows(const std::string& path) {
+    grown_ = fed_ = 0;
+    if (python_) return start(fmt::format("python3 -c '{}' {}", kHashesGrowing, shell_quote(path)));
+    start(fmt::format("{{ echo {}while read -r n c && [ \"$n\" != end ]; do\n"
+                      "dd if={} bs={} skip=$n count=$c 2>/dev/null </dev/null\n"
+                      "done | {}; }}",
+                      kListens, shell_quote(path), kMegabyte, one_));
+}
+
+void SshShell::has_grown_to(std::uint64_t bytes) {
+    grown_ = bytes / kMegabyte;
+    if (grown_ - fed_ < kFedAtOnce) return;
+    if (!listens()) move(0);
+    if (listens()) feed();
+}
+
+bool SshShell::listens() const {
+    return printed_.find(kListens) != std::string::npos && !has_ended();
+}
+
+void SshShell::feed() {
+    typed_ += fmt::format("{} {}\n", fed_, grown_ - fed_);
+    fed_ = grown_;
+    move(0);
 }
 
 std::string SshShell::hash_of_grown() {
+    while (open_ && !listens() && !has_ended()) {
+        check_();
+        move(kTurnMs);
+    }
+    if (listens()) {
+        ++grown_; // what is behind the last whole one
+        feed();
+        typed_ += "end\n";
+    }
     const auto printed = await(kForever);
     const auto lines = split(printed.value_or(""), '\n');
     return lines.empty() ? "" : digits_of(lines.back());
@@ -110,6 +165,7 @@ std::string SshShell::hash_of_grown() {
 
 std::vector<std::string> SshShell::hashes(const std::vector<Piece>& pieces) {
     std::vector<std::string> found(pieces.size());
+    if (pieces.empty() || !usable()) return found;
     if (!many_.empty()) hash_together(pieces, found);
     std::vector<std::size_t> others;
     for (std::size_t i = 0; i < pieces.size(); ++i)
@@ -150,13 +206,6 @@ void SshShell::hash_alone(const std::vector<Piece>& pieces, const std::vector<st
     const auto lines = split(*printed, '\n');
     if (lines.size() != which.size()) return;
     for (std::size_t i = 0; i < which.size(); ++i) found[which[i]] = digits_of(lines[i]);
-}
-
-void SshShell::flush(const std::vector<std::string>& folders) {
-    if (!usable_ || folders.empty()) return;
-    std::string script = "sync";
-    for (const auto& folder : folders) script += " " + shell_quote(folder);
-    run(script + " >/dev/null 2>&1 </dev/null", kForever);
 }
 
 } // namespace poster

@@ -6,11 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cerrno>
-#include <memory>
 #include <system_error>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -25,6 +22,7 @@
 #include <text.hpp>
 
 #include "backoff.hpp"
+#include "hashing.hpp"
 #include "pending.hpp"
 
 namespace poster {
@@ -36,7 +34,6 @@ using Stage = DeliveryState::Stage;
 
 constexpr int kManifestFormat = 1;
 constexpr const char* kManifest = "manifest.json";
-constexpr unsigned kMostHashers = 4;
 // Of a run that goes on: what was written this moment, and the growing log of a long run, come with its end.
 constexpr std::chrono::seconds kStillWritten{2};
 constexpr std::uint64_t kMostWhileRunning = 16 << 20;
@@ -45,30 +42,21 @@ std::string remote_path(const LocalFile& file, const std::string& run) {
     return fmt::format("runs/{}/{}", run, file.path);
 }
 
-// Neither: it is gone, shorter, or something else by now; the next round sees what it is then.
-struct Hashed {
-    std::string sha256;
+// Changed: it is gone, shorter, or something else by now; the next round sees what it is then.
+struct Look {
+    bool changed = false;
     int error = 0; // it cannot be read
 };
 
-// Of its first `bytes` bytes.
-Hashed sha256_of_beginning(const fs::path& path, std::uint64_t bytes, const std::function<bool()>& cancelled) {
+Look look_at(const fs::path& path, std::uint64_t bytes) {
     const Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-    if (!file) return {{}, errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO ? 0 : errno};
-    struct stat facts{};
-    if (::fstat(file.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return {};
-    Sha256 hash;
-    const std::size_t chunk = 1 << 20;
-    const auto buffer = std::make_unique<char[]>(std::min<std::uint64_t>(chunk, bytes + 1));
-    for (std::uint64_t done = 0; done < bytes;) {
-        const ssize_t got = ::read(file.get(), buffer.get(), std::min<std::uint64_t>(chunk, bytes - done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) return {{}, errno};
-        if (got == 0 || cancelled()) return {};
-        hash.update({buffer.get(), std::size_t(got)});
-        done += std::uint64_t(got);
+    if (!file) {
+        const bool other = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO;
+        return {other, other ? 0 : errno};
     }
-    return {hash.hex(), 0};
+    struct stat facts{};
+    if (::fstat(file.get(), &facts) != 0) return {false, errno};
+    return {!S_ISREG(facts.st_mode) || std::uint64_t(facts.st_size) < bytes, 0};
 }
 
 std::string digest_of(const std::vector<LocalFile>& files) {
@@ -123,8 +111,11 @@ private:
 
     void done(std::size_t file, const Delivery& delivery) override {
         const LocalFile& local = local_of(file);
+        // Nothing is wrong: the next round sees what there is of it by then.
+        if (delivery.state == Delivery::State::retry && look_at(sending_[file].local, sending_[file].bytes).changed)
+            return;
         if (delivery.state == Delivery::State::delivered) {
-            const Copy copy{local.bytes, local.modified_ns, sending_[file].sha256, delivery.receipt};
+            const Copy copy{local.bytes, local.modified_ns, sending_[file].sha256.get(), delivery.receipt};
             try {
                 if (!sending_manifest_) notes_.copied(destination_, local.path, copy);
             } catch (const Error& error) { // a full disk here: no remote is to blame
@@ -162,33 +153,49 @@ private:
         });
     }
 
-    void send(std::vector<LocalFile>& files) {
-        const auto hashes = hash_all(files);
-        for (std::size_t i = 0; i < files.size(); ++i) {
-            const auto& [sha256, error] = hashes[i];
-            if (valid_utf8(files[i].path) != files[i].path)
-                refuse(files[i], Delivery::permanent("the name of " + valid_utf8(files[i].path) + " is not UTF-8",
-                                                     "rename it, or leave it out with [upload] exclude"));
-            else if (error != 0)
-                refuse(files[i], cannot_read(files[i], error));
-            else if (!sha256.empty())
-                send_if_new(files[i], sha256);
-        }
+    // Those whose content may be known are hashed first, as that decides whether they are sent; the others while they
+    // are on their way.
+    void send(std::vector<LocalFile> files) {
+        std::erase_if(files, [&](const LocalFile& file) { return is_left_out(file); });
+        std::stable_partition(files.begin(), files.end(), [&](const auto& file) { return may_be_known(file); });
+        std::vector<ToHash> to_hash;
+        for (const auto& file : files) to_hash.push_back({store_.run_dir(id_) / file.path, file.bytes});
+        const Hashing hashing(std::move(to_hash), [this] { return cancelled(); });
         std::uint64_t bytes = 0;
-        for (const auto& file : local_) bytes += file.bytes;
+        for (std::size_t i = 0; i < files.size(); ++i) {
+            if (may_be_known(files[i]) && is_known(files[i], hashing.of(i).get())) continue;
+            sending_.push_back(
+                {remote_path(files[i], id_), store_.run_dir(id_) / files[i].path, files[i].bytes, hashing.of(i)});
+            local_.push_back(files[i]);
+            bytes += files[i].bytes;
+        }
         observer_.copies_begin(id_, callback_, destination_, local_.size(), bytes);
         if (!sending_.empty() && !cancelled()) put();
     }
 
-    void send_if_new(const LocalFile& file, const std::string& sha256) {
-        const auto known = known_.find(file.path);
-        if (known != known_.end() && known->second.sha256 == sha256 && known->second.bytes == file.bytes) {
-            known->second.modified_ns = file.modified_ns; // touched only
-            notes_.copied(destination_, file.path, known->second);
-            return;
+    bool is_left_out(const LocalFile& file) {
+        if (valid_utf8(file.path) != file.path) {
+            refuse(file, Delivery::permanent("the name of " + valid_utf8(file.path) + " is not UTF-8",
+                                             "rename it, or leave it out with [upload] exclude"));
+            return true;
         }
-        sending_.push_back({remote_path(file, id_), store_.run_dir(id_) / file.path, file.bytes, sha256});
-        local_.push_back(file);
+        const Look look = look_at(store_.run_dir(id_) / file.path, file.bytes);
+        if (look.error != 0) refuse(file, cannot_read(file, look.error));
+        return look.changed || look.error != 0;
+    }
+
+    bool may_be_known(const LocalFile& file) const {
+        const auto known = known_.find(file.path);
+        return known != known_.end() && known->second.bytes == file.bytes;
+    }
+
+    // It was touched only.
+    bool is_known(const LocalFile& file, const std::string& sha256) {
+        Copy& known = known_[file.path];
+        if (known.sha256 != sha256) return false;
+        known.modified_ns = file.modified_ns;
+        notes_.copied(destination_, file.path, known);
+        return true;
     }
 
     static Delivery cannot_read(const LocalFile& file, int error) {
@@ -219,22 +226,6 @@ private:
         const std::lock_guard lock(mutex_);
         ++result_.passing;
         if (trouble_.error.empty()) trouble_ = delivery;
-    }
-
-    std::vector<Hashed> hash_all(const std::vector<LocalFile>& files) const {
-        std::vector<Hashed> hashes(files.size());
-        std::atomic<std::size_t> next{0};
-        const auto work = [&] {
-            for (std::size_t i = next++; i < files.size() && !cancelled(); i = next++)
-                hashes[i] = sha256_of_beginning(store_.run_dir(id_) / files[i].path, files[i].bytes,
-                                                [&] { return cancelled(); });
-        };
-        const auto wanted =
-            std::min<std::size_t>({files.size(), kMostHashers, std::max(1U, std::thread::hardware_concurrency())});
-        std::vector<std::jthread> helpers;
-        for (std::size_t i = 1; i < wanted; ++i) helpers.emplace_back(work);
-        work();
-        return hashes;
     }
 
     Manifest manifest() const { return {known_}; }

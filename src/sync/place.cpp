@@ -64,7 +64,7 @@ std::vector<Place> places_of(const Settings& settings, const std::string& from) 
 
 ManifestThere manifest_at(const Place& place, const std::string& run, const fs::path& scratch) {
     ManifestThere there;
-    const RemoteFile file{manifest_path(run), scratch / ".manifest.tmp", 0, ""};
+    const RemoteFile file{manifest_path(run), scratch / ".manifest.tmp", 0, {}};
     OneManifest progress;
     try {
         place.remote->get({&file, 1}, progress);

@@ -2,9 +2,14 @@
 // Files to send and a Progress that remembers what it is told.
 
 #include <atomic>
+#include <chrono>
+#include <functional>
+#include <future>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
+#include <thread>
 
 #include <poster/remote.hpp>
 
@@ -42,6 +47,39 @@ public:
 private:
     std::mutex mutex_;
     int jobs_;
+};
+
+// A file whose hash comes when its bytes have moved, not before; or after a long while, as none, so that one who waits
+// for it too early fails and does not hang.
+class HashedLast : public NotedProgress {
+public:
+    HashedLast(RemoteFile& file, bool cancels = false) : bytes_(file.bytes), cancels_(cancels) {
+        const std::string hash = file.sha256.get();
+        promised_ = promise_.get_future().share();
+        file.sha256 = ContentHash(promised_);
+        set_ = [this, hash, once = std::make_shared<std::once_flag>()](bool known) {
+            std::call_once(*once, [&] { promise_.set_value(known ? hash : std::string{}); });
+        };
+        watchdog_ = std::jthread([this] {
+            if (promised_.wait_for(std::chrono::seconds(20)) != std::future_status::ready) set_(false);
+        });
+    }
+    ~HashedLast() override { set_(false); }
+
+    void moved(std::size_t file, std::uint64_t bytes) override {
+        NotedProgress::moved(file, bytes);
+        if (moved_bytes < bytes_) return;
+        cancel = cancels_;
+        set_(!cancels_);
+    }
+
+private:
+    std::uint64_t bytes_;
+    bool cancels_;
+    std::promise<std::string> promise_;
+    std::shared_future<std::string> promised_;
+    std::function<void(bool)> set_;
+    std::jthread watchdog_;
 };
 
 // A folder with files to send, and what is needed to fetch them elsewhere.

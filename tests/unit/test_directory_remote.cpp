@@ -62,7 +62,7 @@ TEST_CASE("files arrive whole at a folder, and come back") {
     const auto& progress = nas.put();
     CHECK(progress.count(Delivery::State::delivered) == 4);
     CHECK(progress.moved_bytes == 3'000'007);
-    for (const auto& file : nas.files) CHECK(sha256_of_file(nas.root / file.path) == file.sha256);
+    for (const auto& file : nas.files) CHECK(sha256_of_file(nas.root / file.path) == file.sha256.get());
     CHECK(files_below(nas.root) == 4);
     CHECK(nas.remote.list("runs") == std::vector<std::string>{"a", "b"});
     CHECK(nas.remote.list("nothing").empty());
@@ -71,11 +71,27 @@ TEST_CASE("files arrive whole at a folder, and come back") {
     const auto wanted = nas.to_fetch();
     nas.remote.get(wanted, fetched);
     CHECK(fetched.count(Delivery::State::delivered) == 4);
-    for (const auto& file : wanted) CHECK(sha256_of_file(file.local) == file.sha256);
+    for (const auto& file : wanted) CHECK(sha256_of_file(file.local) == file.sha256.get());
 
     NotedProgress verified;
     nas.remote.verify(nas.files, verified);
     CHECK(verified.count(Delivery::State::delivered) == 4);
+}
+
+TEST_CASE("a file is copied before its hash is known, and put in its place after") {
+    Nas nas;
+    HashedLast progress(nas.add("runs/a/files/large", std::string(3'000'000, 'x')));
+    nas.remote.put(nas.files, progress);
+    CHECK(progress.count(Delivery::State::delivered) == 1);
+    CHECK(sha256_of_file(nas.root / nas.files[0].path) == sha256_of_file(nas.files[0].local));
+}
+
+TEST_CASE("of a copy that is cancelled before its hash is known nothing is told, and nothing is left") {
+    Nas nas;
+    HashedLast progress(nas.add("runs/a/files/large", std::string(3'000'000, 'x')), true);
+    nas.remote.put(nas.files, progress);
+    CHECK(progress.deliveries.empty());
+    CHECK(files_below(nas.root) == 0);
 }
 
 TEST_CASE("only the bytes that were asked for are copied of a file that grows") {

@@ -20,6 +20,11 @@ namespace {
 
 constexpr const char* kSftpServer = "/usr/lib/openssh/sftp-server";
 
+void make_program(const fs::path& path, const std::string& script) {
+    replace_file(path, "#!/bin/sh\n" + script + "\n");
+    ::chmod(path.c_str(), 0755);
+}
+
 // `sftp` and `shell`: what runs in the place of either.
 struct FakeHost : RemoteFixture {
     fs::path root = place.path() / "host";
@@ -30,14 +35,9 @@ struct FakeHost : RemoteFixture {
     FakeHost(const std::string& shell = "exec sh", const std::string& sftp = std::string("exec ") + kSftpServer) {
         make_directories(root);
         make_directories(place.path() / "bin");
-        replace_file(place.path() / "bin" / "ssh", "#!/bin/sh\n"
-                                                   "echo x >>" +
-                                                       (place.path() / "logins").native() +
-                                                       "\n"
-                                                       "for last; do :; done\n"
-                                                       "case \"$last\" in sftp) " +
-                                                       sftp + ";; sh) " + shell + ";; esac\n");
-        ::chmod((place.path() / "bin" / "ssh").c_str(), 0755);
+        make_program(place.path() / "bin" / "ssh", "echo x >>" + (place.path() / "logins").native() +
+                                                       "\nfor last; do :; done\ncase \"$last\" in sftp) " + sftp +
+                                                       ";; sh) " + shell + ";; esac");
     }
 
     const NotedProgress& put(int jobs = 3) {
@@ -47,7 +47,7 @@ struct FakeHost : RemoteFixture {
     }
     bool all_there() const {
         for (const auto& file : files)
-            if (sha256_of_file(root / file.path) != file.sha256) return false;
+            if (sha256_of_file(root / file.path) != file.sha256.get()) return false;
         return files_below(root) == files.size();
     }
 };
@@ -145,24 +145,61 @@ TEST_CASE("files arrive whole at a host, and come back, with a shell there and w
     const auto wanted = host.to_fetch();
     host.remote.get(wanted, fetched);
     CHECK(fetched.count(Delivery::State::delivered) == 4);
-    for (const auto& file : wanted) CHECK(sha256_of_file(file.local) == file.sha256);
+    for (const auto& file : wanted) CHECK(sha256_of_file(file.local) == file.sha256.get());
     NotedProgress verified;
     host.remote.verify(host.files, verified);
     CHECK(verified.count(Delivery::State::delivered) == 4);
 }
 
-TEST_CASE("a large file arrives whole, hashed while it is on its way") {
+TEST_CASE("a large file arrives whole, hashed once and while it is on its way, with what the host has for that") {
     if (no_server()) return;
-    FakeHost host;
-    std::string content(40'000'001, 'x');
+    auto [python, openssl_calls] = GENERATE(table<std::string, std::size_t>({
+        {"exec /usr/bin/env -i /usr/bin/python3 \"$@\"", 0},
+        {"", 1},       // there is none
+        {"exit 1", 1}, // after all
+    }));
+    TemporaryDirectory tools;
+    const fs::path calls = tools.path() / "calls";
+    for (const auto& name : {"dd", "head", "stat"})
+        fs::create_symlink(fs::path("/usr/bin") / name, tools.path() / name);
+    make_program(tools.path() / "openssl", "echo x >>" + calls.native() + "; exec /usr/bin/openssl \"$@\"");
+    if (!python.empty()) make_program(tools.path() / "python3", python);
+    FakeHost host("PATH=" + tools.path().native() + " exec /bin/sh");
+    std::string content(GENERATE(40'000'001, 33'554'432), 'x');
     for (std::size_t i = 0; i < content.size(); i += 4096) content[i] = char(i >> 12);
     host.add("runs/a/files/large", content);
     CHECK(host.put().count(Delivery::State::delivered) == 1);
     CHECK(host.all_there());
-    replace_file(host.files[0].local, std::string(40'000'001, 'y')); // changed since it was hashed
-    fs::remove(host.root / "runs/a/files/large");
+    CHECK(read_file(calls).value_or("").size() == 2 * openssl_calls);
+}
+
+TEST_CASE("a large file that changed since it was hashed is not put in its place") {
+    if (no_server()) return;
+    FakeHost host;
+    host.add("runs/a/files/large", std::string(40'000'001, 'x'));
+    replace_file(host.files[0].local, std::string(40'000'001, 'y'));
     CHECK(host.put().count(Delivery::State::retry) == 1);
     CHECK(files_below(host.root) == 0);
+}
+
+TEST_CASE("a file is on its way to a host before its hash is known") {
+    if (no_server()) return;
+    const std::size_t bytes = GENERATE(3'000'000, 30'000'000);
+    FakeHost host(some_shell());
+    HashedLast progress(host.add("runs/a/files/large", std::string(bytes, 'x')));
+    host.remote.put(host.files, progress);
+    CHECK(progress.count(Delivery::State::delivered) == 1);
+    CHECK(host.all_there());
+}
+
+TEST_CASE("of a put that is cancelled before a hash is known nothing is told, and its part is kept") {
+    if (no_server()) return;
+    FakeHost host;
+    HashedLast progress(host.add("runs/a/files/large", std::string(3'000'000, 'x')), true);
+    host.remote.put(host.files, progress);
+    CHECK(progress.deliveries.empty());
+    REQUIRE(files_below(host.root) == 1);
+    CHECK_FALSE(fs::exists(host.root / "runs/a/files/large"));
 }
 
 TEST_CASE("a thousand files take one login and a shell") {
@@ -215,7 +252,7 @@ TEST_CASE("a part is gone on with where it is the file's beginning, else begun a
     FakeHost host;
     auto& file = host.add("runs/big", std::string(3'000'000, 'x'));
     make_directories(host.root / "runs");
-    replace_file(host.root / "runs" / part_name(file.path + "\n" + file.sha256), there);
+    replace_file(host.root / "runs" / part_name(file.path + "\n" + std::to_string(file.bytes)), there);
     const fs::path counted = host.place.path() / "written";
     CHECK(host.put().count(Delivery::State::delivered) == 1);
     CHECK(host.all_there());
@@ -288,7 +325,7 @@ TEST_CASE("a cancelled put leaves no file that is not whole, and ends soon") {
     host.remote.put(host.files, progress);
     CHECK(progress.deliveries.size() < 600);
     for (const auto& [index, delivery] : progress.deliveries)
-        CHECK(sha256_of_file(host.root / host.files[index].path) == host.files[index].sha256);
+        CHECK(sha256_of_file(host.root / host.files[index].path) == host.files[index].sha256.get());
 }
 
 TEST_CASE("what broken transfers left at a host is removed once it is old") {
