@@ -91,6 +91,11 @@ public:
     }
 
 private:
+    struct Batch {
+        std::vector<RemoteFile> sending;
+        std::vector<LocalFile> local; // the same files
+    };
+
     // For the user, or for its time. `left`: the digest of what is to be sent; where others went through it is other
     // files that the user was asked about.
     bool waits(const DeliveryState& before, const std::string& left) {
@@ -161,17 +166,24 @@ private:
         std::vector<ToHash> to_hash;
         for (const auto& file : files) to_hash.push_back({store_.run_dir(id_) / file.path, file.bytes});
         const Hashing hashing(std::move(to_hash), [this] { return cancelled(); });
+        Batch fresh, replacing;
         std::uint64_t bytes = 0;
         for (std::size_t i = 0; i < files.size(); ++i) {
             if (may_be_known(files[i]) && is_known(files[i], hashing.of(i).get())) continue;
-            sending_.push_back(
+            Batch& batch = known_.contains(files[i].path) ? replacing : fresh;
+            batch.sending.push_back(
                 {remote_path(files[i], id_), store_.run_dir(id_) / files[i].path, files[i].bytes, hashing.of(i)});
-            local_.push_back(files[i]);
+            batch.local.push_back(files[i]);
             bytes += files[i].bytes;
         }
-        observer_.copies_begin(id_, callback_, destination_, local_.size(), bytes);
-        if (!sending_.empty() && !cancelled()) put();
+        observer_.copies_begin(id_, callback_, destination_, fresh.local.size() + replacing.local.size(), bytes);
+        put(std::move(fresh));
+        if (nothing_goes_through()) return;
+        // Last, and then a manifest at once: until that is there, what they replace cannot be fetched.
+        put(std::move(replacing));
     }
+
+    bool nothing_goes_through() const { return trouble_.state == Delivery::State::retry && result_.delivered == 0; }
 
     bool is_left_out(const LocalFile& file) {
         if (valid_utf8(file.path) != file.path) {
@@ -212,7 +224,10 @@ private:
         observer_.file_done(id_, callback_, valid_utf8(file.path), file.bytes, refusal);
     }
 
-    void put() {
+    void put(Batch batch) {
+        sending_ = std::move(batch.sending);
+        local_ = std::move(batch.local);
+        if (sending_.empty() || cancelled()) return;
         try {
             remote_.put(sending_, *this);
         } catch (const Error& error) {
@@ -234,10 +249,8 @@ private:
         const std::string text = to_json(manifest());
         const fs::path draft = outbox_.dir() / fmt::format("{}.{}", callback_, kManifest);
         replace_file(draft, text);
-        sending_ = {{manifest_path(id_), draft, text.size(), sha256_hex(text)}};
-        local_ = {{kManifest, text.size(), 0}};
         sending_manifest_ = true;
-        put();
+        put({{{manifest_path(id_), draft, text.size(), sha256_hex(text)}}, {{kManifest, text.size(), 0}}});
         ::unlink(draft.c_str());
     }
 

@@ -254,6 +254,19 @@ class Hindered(SyncTest):
         self.assertEqual(self.sync().returncode, 0)
         self.assert_copied(run)
 
+    def test_what_replaces_a_copy_is_sent_after_what_is_new(self):
+        """Until the manifest of both is there, what was replaced cannot be fetched: a large new file is not in its way."""
+        _, run = self.make_run("echo 1 > $POSTER_FILES_DIR/replaced", POSTER_SYNC_MODE="manual")
+        self.sync()
+        files = pathlib.Path(self.store) / "runs" / run / "files"
+        (files / "replaced").write_text("two")
+        for number in range(20):
+            (files / f"z{number}").write_text("new")
+        done = self.sync(run, "--callback", "local", "--json")
+        sent = [file for line in done.stdout.splitlines() if (file := json.loads(line).get("path", "")).startswith("files/")]
+        self.assertEqual((len(sent), sent[-1]), (21, "files/replaced"))
+        self.assert_copied(run)
+
     def test_files_that_cannot_be_copied_leave_the_others_alone(self):
         code = "cd $POSTER_FILES_DIR; echo data > a; touch \"$(printf 'b\\377')\"; mkdir c; touch c/d"
         _, run = self.make_run(code, POSTER_SYNC_MODE="manual")
