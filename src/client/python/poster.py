@@ -29,7 +29,7 @@ stderr. With POSTER_STRICT=1 it raises.
 import os
 import sys
 from _collections_abc import Sequence as _Sequence
-from time import time as _time
+from time import sleep as _sleep, time as _time
 
 __all__ = [
     "log_metric",
@@ -719,7 +719,7 @@ def _append(line):
 def _append_again(line):
     """After a failure, which may have left half a line. A disk that is full, or a directory that is gone, is told once
     and tried again with the next line."""
-    global _fd, _file
+    global _fd, _file, _failed
     fd = _ready()
     if fd < 0:
         return
@@ -730,11 +730,13 @@ def _append_again(line):
         reason, number = "the disk is full", 0
     except OSError as error:
         reason, number = error.strerror, error.errno
+    _failed = True
     _fd = _file = -1  # so that the next line looks at how this one ended
     _complain("events", number, "what is logged is lost: %s: %s" % (_events_dir, reason), OSError)
 
 
 _opened = {}  # pid → descriptor
+_failed = False  # a line could not be written
 _file = -1  # this process's descriptor; _fd is the same, from when the rank is in the templates
 _rank_field = ""
 
@@ -759,14 +761,24 @@ def _ready():
     _fd = _file = -1
     try:
         fd = _opened_fd()
-        end = os.fstat(fd).st_size
-        if end and os.pread(fd, 1, end - 1) != b"\n":  # half a line, from when the disk was full
+        if _ends_with_half_a_line(fd):  # from when the disk was full
             _write(fd, b"\n")
     except OSError as error:
         _complain("events", error.errno, "what is logged is lost: %s: %s" % (_events_dir, error.strerror), OSError)
         return -1
     _file = fd
     return fd
+
+
+def _ends_with_half_a_line(fd):
+    """What another thread is writing at this moment may be seen in part, and is whole when looked at again."""
+    for wait in (0,) if _failed else (0, 0.001, 0.01, 0.1):
+        if wait:
+            _sleep(wait)
+        end = os.fstat(fd).st_size
+        if not end or os.pread(fd, 1, end - 1) == b"\n":
+            return False
+    return True
 
 
 def _opened_fd():
