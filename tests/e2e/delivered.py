@@ -35,9 +35,9 @@ def assert_copies_are_there(test, run, callback, content_of):
 
 
 def assert_messages_are_there(test, runs, callback, arrived, word_of):
-    """`arrived`: what the remote has, as text; `word_of` an entry: what is in its text alone. Gives how many are noted."""
+    """`arrived` gives what the remote has, as text; `word_of` an entry: what is in its text alone. Gives how many are noted."""
     noted = [word_of(entry) for run in runs for entry in messages_noted(run, callback)]
-    everything = "\n".join(arrived)
+    everything = "\n".join(arrived())  # after the notes: a courier goes on for a moment
     test.assertEqual([word for word in noted if word not in everything], [])
     return len(noted)
 

@@ -266,7 +266,7 @@ class Faults(EmailTest):
 
     def assert_noted_are_there(self):
         word_of = lambda entry: re.search(r"text-\d+-\d+-", delivered.payload_of(entry)).group()
-        arrived = [mail.get_body(("plain",)).get_content() for mail in self.mails()]
+        arrived = lambda: [mail.get_body(("plain",)).get_content() for mail in self.mails()]
         return delivered.assert_messages_are_there(self, self.run_dirs(), "email", arrived, word_of)
 
     def test_sync_killed_at_any_moment_loses_nothing_and_repeats_nothing(self):

@@ -457,9 +457,9 @@ class Killed(SyncTest):
         word_of = lambda entry: f" {entry['kind']} "
         self.kill_syncs(
             run,
-            0.05,
+            0.5 if os.environ.get("SANITIZERS") else 0.05,
             check=lambda: delivered.assert_messages_are_there(
-                self, [self.store / "runs" / run], "mailbox", harness.read_lines(self.mailbox), word_of
+                self, [self.store / "runs" / run], "mailbox", lambda: harness.read_lines(self.mailbox), word_of
             ),
         )
         self.assertEqual(self.letters(), ["start", *(f"letter-{i}" for i in range(letters)), "end"])

@@ -295,7 +295,7 @@ class Faults(TelegramTest):
 
     def assert_noted_are_there(self):
         word_of = lambda entry: re.search(r"text-\d+-\d+-", delivered.payload_of(entry)).group()
-        return delivered.assert_messages_are_there(self, self.run_dirs(), "telegram", self.texts(), word_of)
+        return delivered.assert_messages_are_there(self, self.run_dirs(), "telegram", self.texts, word_of)
 
     def test_sync_killed_at_any_moment_loses_nothing_and_repeats_nothing(self):
         self.set(on="notify")
