@@ -115,8 +115,13 @@ def stat_fields(pid):
 
 
 def is_running(pid):
+    """Also while threads of it are left, whose first has ended."""
     fields = stat_fields(pid)
-    return fields is not None and fields[0] not in "ZX"
+    if fields is None or fields[0] not in "ZX":
+        return fields is not None
+    with contextlib.suppress(OSError):
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    return False
 
 
 def state_of(pid):

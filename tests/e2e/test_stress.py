@@ -16,6 +16,7 @@ from harness import (
     POSTER_TEST,
     PosterTest,
     children_of,
+    is_running,
     json_lines,
     kill_quietly,
     main,
@@ -26,6 +27,15 @@ from harness import (
 
 TIMES = int(os.environ.get("POSTER_STRESS", "20"))
 SEED = int(os.environ.get("POSTER_SEED", time.time_ns() % 1_000_000))
+
+
+def posters_among(pids):
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(f"/proc/{pid}/exe", POSTER_TEST):
+                found.append(pid)
+    return found
 
 
 @poster_only
@@ -54,12 +64,7 @@ class Stress(PosterTest):
         """The callback host: the first fork of poster that stays the same program. -1: poster has ended."""
 
         def find():
-            forks = []
-            for pid in children_of(process.pid):
-                with contextlib.suppress(OSError):
-                    if os.path.samefile(f"/proc/{pid}/exe", POSTER_TEST):
-                        forks.append(pid)
-            return min(forks, default=None) or (process.poll() is not None and -1)
+            return min(posters_among(children_of(process.pid)), default=None) or (process.poll() is not None and -1)
 
         return wait_until(find, what="the callback host")
 
@@ -125,6 +130,9 @@ class Stress(PosterTest):
                     if pid > 0:
                         kill_quietly(pid, number)
             process.wait(60)
+            wait_until(lambda: not is_running(host), what="the host's end")
+        # A fork of the host, too, holds the lock of its run until it has closed what it does not need.
+        wait_until(lambda: not posters_among(processes_marked(self.marker)), what="the end of all posters")
         self.check_everything()
 
     def test_sigterm_at_random_moments_on_a_terminal_leaves_its_modes_right(self):
