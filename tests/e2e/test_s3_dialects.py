@@ -1,5 +1,6 @@
 """Copies of runs in S3 where the server, the clock or the network are not as one would have them."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -7,6 +8,15 @@ import subprocess
 from harness import CHILDREN, main, needs_program, needs_venv, wait_until
 from s3_case import MEBIBYTE, ODD_NAMES, S3Case
 from services import Answer, S3Front, error
+
+
+class FrontCase(S3Case):
+    """All that poster asks goes by way of a front."""
+
+    def setUp(self):
+        super().setUp()
+        self.front = self.enterContext(S3Front(self.server))
+        self.through(self.front)
 
 
 @needs_venv
@@ -19,13 +29,13 @@ class WrongClock(S3Case):
         super().setUpClass()
         folder = cls.server.state / "clock"
         folder.mkdir()
-        cls.library = folder / "wrong_clock.so"
-        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", cls.library, CHILDREN / "wrong_clock.c"], check=True)
+        cls.shim = folder / "wrong_clock.so"
+        subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", cls.shim, CHILDREN / "wrong_clock.c"], check=True)
 
     def wrong_clock(self, by):
         # A sanitizer's library minds that it does not come first.
         options = ":".join(filter(None, [self.env.get("ASAN_OPTIONS"), "verify_asan_link_order=0"]))
-        return {"LD_PRELOAD": str(self.library), "ASAN_OPTIONS": options, "WRONG_CLOCK": str(by)}
+        return {"LD_PRELOAD": str(self.shim), "ASAN_OPTIONS": options, "WRONG_CLOCK": str(by)}
 
     def assert_copies_go_and_come(self, wrong_by):
         run = self.make_run("a", large=11 * MEBIBYTE)
@@ -75,13 +85,8 @@ def is_large(request):
 
 
 @needs_venv
-class WithoutChecksums(S3Case):
+class WithoutChecksums(FrontCase):
     """Servers that are older than x-amz-checksum-sha256: uploads are verified all the same."""
-
-    def setUp(self):
-        super().setUp()
-        self.front = self.enterContext(S3Front(self.server))
-        self.through(self.front)
 
     def ignore_checksums(self):
         self.front.before = without_checksums
@@ -347,20 +352,16 @@ class Rights(S3Case):
 
 
 @needs_venv
-class Pressure(S3Case):
-    def setUp(self):
-        super().setUp()
-        self.front = self.enterContext(S3Front(self.server))
-        self.through(self.front)
-
+class Pressure(FrontCase):
     def test_a_server_that_asks_for_time_gets_it_from_all_connections(self):
         slow_down = error(503, "SlowDown", "Please reduce your request rate.")
         slow_down.headers["retry-after"] = "3"
         refused = None  # when
+        numbers = itertools.count(1)  # several requests come at once
 
         def before(request):
             nonlocal refused
-            if len(self.front.requests) == 3:
+            if next(numbers) == 3:
                 refused = request.at
                 return slow_down
             if refused and request.at < refused + 3:
