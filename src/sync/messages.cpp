@@ -65,6 +65,11 @@ void keep_until(const std::stop_token& over, Lease& lease) {
     }
 }
 
+// False: `poster sync` is gone.
+bool tell(int sync, const json& line) {
+    return write_all(sync, line.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
+}
+
 // In the courier's process.
 class Round {
 public:
@@ -155,7 +160,7 @@ private:
 
     bool say_of(const std::string& id, json line) const {
         line["run"] = id;
-        return write_all(sync_, line.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
+        return tell(sync_, line);
     }
 
     const Store& store_;
@@ -173,15 +178,16 @@ private:
     try {
         Round(store, settings, entry, job, sync).work();
     } catch (const std::exception& error) {
-        const json line{{"kind", "messages"}, {"error", error.what()}};
-        write_all(sync, line.dump(-1, ' ', false, json::error_handler_t::replace) + '\n');
+        tell(sync, {{"kind", "messages"}, {"error", error.what()}});
     }
     ::_exit(0);
 }
 
-void wait_until(SyncResult& result, const json& line) {
-    const auto next = parse_iso8601(text_of(line, "next_try"));
-    if (next) result.next_try = result.next_try ? std::min(*result.next_try, *next) : *next;
+void add_passing(SyncResult& result, const json& line) {
+    SyncResult more;
+    more.passing = 1;
+    more.next_try = parse_iso8601(text_of(line, "next_try"));
+    add(result, more);
 }
 
 void take(const std::string& run, const json& line, const std::string& callback, SyncObserver& observer,
@@ -190,10 +196,7 @@ void take(const std::string& run, const json& line, const std::string& callback,
         ++result.held;
         return observer.held(run, callback);
     }
-    if (line.contains("put_off")) {
-        ++result.passing;
-        return wait_until(result, line);
-    }
+    if (line.contains("put_off")) return add_passing(result, line);
     Delivery delivery;
     delivery.state = Delivery::State(line.value("state", int(Delivery::State::retry)));
     delivery.receipt = text_of(line, "receipt");
@@ -202,7 +205,7 @@ void take(const std::string& run, const json& line, const std::string& callback,
     switch (delivery.state) {
     case Delivery::State::delivered: ++result.delivered; break;
     case Delivery::State::failed: ++result.failed; break;
-    case Delivery::State::retry: ++result.passing; wait_until(result, line);
+    case Delivery::State::retry: add_passing(result, line);
     }
     observer.message_done(run, callback, text_of(line, "kind"), delivery);
 }
