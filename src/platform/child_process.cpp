@@ -46,7 +46,6 @@ void set_nonblocking(const Fd& fd) {
     ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
 }
 
-// A write to a program that is gone is an error, not a signal that ends this process.
 } // namespace
 
 ChildProcess::ChildProcess(const std::vector<std::string>& argv) {

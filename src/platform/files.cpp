@@ -191,6 +191,10 @@ void append_line(const fs::path& path, std::string_view line, Durability durabil
     if (to_disk && is_new) sync_directory_of(path);
 }
 
+std::int64_t modified_ns(const struct stat& facts) {
+    return std::int64_t(facts.st_mtim.tv_sec) * 1'000'000'000 + facts.st_mtim.tv_nsec;
+}
+
 void make_directories(const fs::path& path) {
     if (path.empty() || ::mkdir(path.c_str(), kDirectoryMode) == 0) return;
     int error = errno;

@@ -1,6 +1,8 @@
 #pragma once
 // Files as the run directory wants them: read whole, replaced atomically, or appended to in whole lines; 0600 and 0700.
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <filesystem>
 #include <initializer_list>
@@ -28,6 +30,7 @@ void append_line(const fs::path& path, std::string_view line, Durability durabil
 void make_directories(const fs::path& path);    // 0700; throws Error
 Fd open_append(const fs::path& path);           // O_APPEND|O_CREAT|O_CLOEXEC, 0600; throws Error
 bool write_all(int fd, std::string_view bytes); // false with errno set on failure; retries EINTR and short writes
+std::int64_t modified_ns(const struct stat& facts);
 
 void set_to_null(std::initializer_list<int> fds); // /dev/null, to read and to write
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,8 +31,9 @@ private:
 std::string sha256_hex(std::string_view bytes);
 std::string hex(std::string_view bytes);                              // lower-case digits
 std::string hmac_sha256(std::string_view key, std::string_view text); // 32 bytes
-// nullopt: unreadable, or shorter than that.
-std::optional<std::string> sha256_of_slice(int file, std::uint64_t offset, std::uint64_t length);
+// nullopt: unreadable, or shorter than that, or cancelled, which is asked often.
+std::optional<std::string> sha256_of_slice(int file, std::uint64_t offset, std::uint64_t length,
+                                           const std::function<bool()>& cancelled = {});
 
 namespace detail {
 using Sha256State = std::array<std::uint32_t, 8>;

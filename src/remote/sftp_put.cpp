@@ -41,20 +41,6 @@ std::string folder_of(const std::string& path) {
     return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-// Of a file's beginning; empty: it cannot be read, or is shorter.
-std::string hash_beginning(int fd, std::uint64_t bytes) {
-    Sha256 hash;
-    std::string block(kBlock, '\0');
-    for (std::uint64_t at = 0; at < bytes;) {
-        const ssize_t got = ::pread(fd, block.data(), std::min<std::uint64_t>(block.size(), bytes - at), off_t(at));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) return {};
-        hash.update({block.data(), std::size_t(got)});
-        at += std::uint64_t(got);
-    }
-    return hash.hex();
-}
-
 // A file on its way.
 struct Sending {
     const RemoteFile* file = nullptr;
@@ -143,7 +129,7 @@ private:
             } else if (is_file(file.part_facts) && *file.part_facts->size >= kWorthResuming &&
                        *file.part_facts->size <= file.file->bytes) {
                 pieces.push_back({file.part, *file.part_facts->size, true});
-                expected.emplace_back(&file, hash_beginning(file.local.get(), *file.part_facts->size));
+                expected.emplace_back(&file, sha256_of_slice(file.local.get(), 0, *file.part_facts->size).value_or(""));
             }
         });
         if (pieces.empty()) return;

@@ -151,10 +151,6 @@ Copy copy_of(const json& record) {
 
 } // namespace
 
-std::int64_t modified_ns(const struct stat& facts) {
-    return std::int64_t(facts.st_mtim.tv_sec) * 1'000'000'000 + facts.st_mtim.tv_nsec;
-}
-
 Outbox::Outbox(const fs::path& run_dir) : dir_(run_dir / "outbox") {}
 
 bool Outbox::exists() const {

@@ -10,8 +10,6 @@
 // An entry is known by its key: queued twice it is one. Copies of the run directory have no entry a file: what is to be
 // copied is the difference between the directory and the copies noted here.
 
-#include <sys/stat.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -47,9 +45,6 @@ struct Evicted {
     std::string callback, destination;
     Copy copy;
 };
-
-// A file's time as Copy has it.
-std::int64_t modified_ns(const struct stat& facts);
 
 // All there is of one callback in one run's outbox.
 struct OutboxView {

@@ -16,7 +16,6 @@
 #include <error.hpp>
 #include <fd.hpp>
 #include <files.hpp>
-#include <outbox.hpp>
 #include <records.hpp>
 
 #include "liveness.hpp"

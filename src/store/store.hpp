@@ -5,12 +5,13 @@
 //   .poster/runs/ID/              the run directories
 //   .poster/active/ID             one empty file per run that has not ended with all its end hooks done: recovery reads
 //                                 this, so looking for abandoned runs costs as much as there are active ones
-//   .poster/pending/ID            one file per run with something in its outbox that is not delivered; see
-//   run/outbox.hpp .poster/untold/ID             one empty file per pending run whose trouble nobody has been told of
-//   .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host; see
-//   index.hpp .poster/queues/GROUP.jsonl    the runs that wait for the launcher of a multirun .poster/client/DIGEST/
-//   the Python files for the child, by version .poster/trash/ID/             removed runs .poster/objects/SHA256
-//   content shared by runs through hard links (patches, untracked files, package lists)
+//   .poster/pending/ID            one file per run with something in its outbox (run/outbox.hpp) not delivered
+//   .poster/untold/ID             one empty file per pending run whose trouble nobody has been told of
+//   .poster/feed/HOST.jsonl       a line per change of a run, appended by posters of that host (index.hpp)
+//   .poster/queues/GROUP.jsonl    the runs that wait for the launcher of a multirun
+//   .poster/client/DIGEST/        the Python files for the child, by version
+//   .poster/trash/ID/             removed runs
+//   .poster/objects/SHA256        content shared by runs through hard links: patches, untracked files, package lists
 
 #include <filesystem>
 #include <string>

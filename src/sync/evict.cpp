@@ -11,6 +11,7 @@
 
 #include <clock.hpp>
 #include <error.hpp>
+#include <files.hpp>
 #include <lease.hpp>
 #include <sha256.hpp>
 

@@ -12,6 +12,7 @@
 
 #include <error.hpp>
 #include <fd.hpp>
+#include <files.hpp>
 #include <sha256.hpp>
 
 #include "confined.hpp"

@@ -1,11 +1,8 @@
 #include "hashing.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <memory>
 
 #include <fd.hpp>
 #include <sha256.hpp>
@@ -15,7 +12,6 @@ namespace poster {
 namespace {
 
 constexpr unsigned kMostThreads = 4;
-constexpr std::size_t kBlock = 256 << 10;
 
 } // namespace
 
@@ -36,19 +32,10 @@ void Hashing::work() {
 }
 
 std::string Hashing::hash_of_beginning(const ToHash& file) const {
-    if (left_off_ || cancelled_()) return {};
-    const Fd fd{::open(file.path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)};
-    if (!fd) return {};
-    Sha256 hash;
-    const auto buffer = std::make_unique<char[]>(std::min<std::uint64_t>(kBlock, file.bytes + 1));
-    for (std::uint64_t done = 0; done < file.bytes;) {
-        const ssize_t got = ::read(fd.get(), buffer.get(), std::min<std::uint64_t>(kBlock, file.bytes - done));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0 || left_off_ || cancelled_()) return {};
-        hash.update({buffer.get(), std::size_t(got)});
-        done += std::uint64_t(got);
-    }
-    return hash.hex();
+    const auto cancelled = [this] { return left_off_ || cancelled_(); };
+    if (cancelled()) return {};
+    const Fd fd{::open(file.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    return fd ? sha256_of_slice(fd.get(), 0, file.bytes, cancelled).value_or("") : "";
 }
 
 } // namespace poster

@@ -8,6 +8,7 @@
 #include <set>
 
 #include <error.hpp>
+#include <files.hpp>
 #include <registry.hpp>
 
 #include "copies.hpp"
