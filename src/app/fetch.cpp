@@ -83,11 +83,12 @@ public:
         std::string why;
         std::size_t brought = 0;
         for (const auto& place : places_) {
-            Files files = files_at(place, id, dir, why);
-            std::erase_if(
-                files, [&](const auto& file) { return !is_wanted(file.first, patterns) || here.contains(file.first); });
-            if (files.empty()) continue;
-            Fetched fetched = fetch_files(dir, id, place, files, jobs_, *lease, view_);
+            Manifest there = files_at(place, id, dir, why);
+            std::erase_if(there.files, [&](const auto& file) {
+                return !is_wanted(file.first, patterns) || here.contains(file.first);
+            });
+            if (there.files.empty()) continue;
+            Fetched fetched = fetch_files(dir, id, place, there, jobs_, *lease, view_);
             end(id, place, fetched);
             note_fetched(dir, place, fetched.here);
             brought += fetched.files;
@@ -117,19 +118,17 @@ public:
             return false;
         }
         make_directories(stage);
-        const ManifestThere there = manifest_there(place, id, stage);
+        ManifestThere there = manifest_there(place, id, stage);
         if (!there.manifest) return refuse(id, words_of(there.trouble));
         if (!there.manifest->files.contains("run.json")) return refuse(id, "its manifest has no run.json");
-        Files files = there.manifest->files, rest;
-        for (const auto& file : there.manifest->files)
-            if (!is_record(file.first) && !is_wanted(file.first, patterns)) rest.insert(files.extract(file.first));
-        const Fetched fetched = fetch_files(stage, id, place, files, jobs_, *lease, view_);
+        const Files rest = take_out_the_rest(*there.manifest, patterns);
+        const Fetched fetched = fetch_files(stage, id, place, *there.manifest, jobs_, *lease, view_);
         end(id, place, fetched);
         const bool later = std::any_of(fetched.left.begin(), fetched.left.end(),
                                        [](const auto& file) { return file.second.state == Delivery::State::retry; });
         if (later) return refuse(id, "not all of it came; the same command goes on where this one stopped");
         if (!is_whole(stage, id)) return refuse(id, "its records are not those of a run");
-        write_down(stage, place, there, fetched, rest);
+        write_down(stage, place, fetched, rest);
         admit(stage, id);
         std::error_code ignored;
         fs::remove_all(place_of_its_own, ignored);
@@ -202,11 +201,23 @@ private:
     }
 
     // By its manifest; where there is none, as this store's own notes have it.
-    static Files files_at(const Place& place, const std::string& id, const fs::path& dir, std::string& why) {
+    static Manifest files_at(const Place& place, const std::string& id, const fs::path& dir, std::string& why) {
         const ManifestThere there = manifest_there(place, id, dir);
-        if (there.manifest) return there.manifest->files;
+        if (there.manifest) return *there.manifest;
         why = words_of(there.trouble);
-        return Outbox(dir).view(place.callback).copies[place.destination];
+        return {Outbox(dir).view(place.callback).copies[place.destination]};
+    }
+
+    // What need not come now. One that was about to be replaced does: what is there of it cannot be told without.
+    static Files take_out_the_rest(Manifest& manifest, const Patterns& patterns) {
+        Files rest;
+        std::erase_if(manifest.files, [&](const auto& file) {
+            const auto& path = file.first;
+            if (is_record(path) || is_wanted(path, patterns) || manifest.coming.contains(path)) return false;
+            rest.insert(file);
+            return true;
+        });
+        return rest;
     }
 
     void end(const std::string& id, const Place& place, const Fetched& fetched) {
@@ -227,17 +238,17 @@ private:
     }
 
     // So that a later sync sends nothing again, and everybody knows where the rest is.
-    static void write_down(const fs::path& stage, const Place& place, const ManifestThere& there,
-                           const Fetched& fetched, const Files& rest) {
+    static void write_down(const fs::path& stage, const Place& place, const Fetched& fetched, const Files& rest) {
         make_directories(stage / "outbox");
         const Outbox outbox(stage);
         OutboxNotes notes(outbox, place.callback);
         std::map<std::string, Evicted> left_there;
-        for (const auto& files : {fetched.here, rest})
-            for (const auto& [path, copy] : files) notes.copied(place.destination, path, copy);
+        Manifest there{fetched.here};
+        there.files.insert(rest.begin(), rest.end());
+        for (const auto& [path, copy] : there.files) notes.copied(place.destination, path, copy);
         for (const auto& [path, copy] : rest) left_there[path] = {place.callback, place.destination, copy};
         outbox.note_evicted(left_there);
-        if (fetched.left.empty()) notes.copying(place.destination, Delivery::arrived(there.digest), 0, WallTime{});
+        if (fetched.left.empty()) notes.copying(place.destination, Delivery::arrived(digest_of(there)), 0, WallTime{});
     }
 
     // Into the store, at once and as a whole.
@@ -318,7 +329,7 @@ void fetch_evicted(const Workspace& workspace, const std::string& id, const std:
         auto lease = Lease::acquire(dir / "outbox" / "lease", "fetch");
         if (!lease) throw Error(fmt::format("another process fetches files of run {} already", id));
         Unseen unseen;
-        const Fetched fetched = fetch_files(dir, id, place, files,
+        const Fetched fetched = fetch_files(dir, id, place, {files},
                                             int(std::max(1L, workspace.settings.integer("sync.jobs"))), *lease, unseen);
         if (fetched.left.empty()) continue;
         const auto& [path, why] = *fetched.left.begin();

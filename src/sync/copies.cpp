@@ -9,7 +9,6 @@
 #include <system_error>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <clock.hpp>
 #include <error.hpp>
@@ -22,20 +21,20 @@
 
 #include "backoff.hpp"
 #include "hashing.hpp"
+#include "manifest.hpp"
 #include "pending.hpp"
 
 namespace poster {
 
 namespace {
 
-using nlohmann::json;
 using Stage = DeliveryState::Stage;
 
-constexpr int kManifestFormat = 1;
-constexpr const char* kManifest = "manifest.json";
 // Of a run that goes on: what was written this moment, and the growing log of a long run, come with its end.
 constexpr std::chrono::seconds kStillWritten{2};
 constexpr std::uint64_t kMostWhileRunning = 16 << 20;
+// Of a file, by rounds that failed one after the other. The oldest are the least likely to be what is there.
+constexpr std::size_t kMostComing = 8;
 
 std::string remote_path(const LocalFile& file, const std::string& run) {
     return fmt::format("runs/{}/{}", run, file.path);
@@ -71,11 +70,13 @@ public:
               const SyncJob& job, SyncObserver& observer, Lease& lease)
         : store_(store), id_(std::move(id)), settings_(settings), callback_(callback), remote_(remote),
           destination_(remote.destination()), job_(job), observer_(observer), lease_(lease),
-          outbox_(store.run_dir(id_)), notes_(outbox_, callback) {}
+          outbox_(store.run_dir(id_)), notes_(outbox_, callback),
+          draft_(outbox_.dir() / fmt::format("{}.{}", callback, kManifestName)) {}
 
     SyncResult bring_up_to_date() {
         OutboxView view = outbox_.view(callback_);
         known_ = view.copies[destination_];
+        coming_ = left_coming();
         const DeliveryState before = view.copying[destination_];
         std::vector<LocalFile> files = not_copied_yet(files_to_copy(store_.run_dir(id_), settings_), known_);
         if (store_.is_active(id_)) leave_out_what_is_written(files);
@@ -84,7 +85,7 @@ public:
         if (!files.empty()) send(files);
         // Also where something else is in trouble: nobody may find a manifest beside files that it does not tell of.
         const bool reachable = trouble_.error.empty() || result_.delivered > 0 || refused_here_ > 0;
-        if (reachable && !cancelled() && before.receipt != digest_of(manifest())) put_manifest();
+        if (reachable && !cancelled() && before.receipt != digest_of(manifest())) put_manifest(Sending::manifest);
         settle(before, files);
         return result_;
     }
@@ -94,6 +95,7 @@ private:
         std::vector<RemoteFile> sending;
         std::vector<LocalFile> local; // the same files
     };
+    enum class Sending { files, announcement, manifest };
 
     // For the user, or for its time. `left`: the digest of what is to be sent; where others went through it is other
     // files that the user was asked about.
@@ -121,13 +123,19 @@ private:
         if (delivery.state == Delivery::State::delivered) {
             const Copy copy{local.bytes, local.modified_ns, sending_[file].sha256.get(), delivery.receipt};
             try {
-                if (!sending_manifest_) notes_.copied(destination_, local.path, copy);
+                if (what_ == Sending::files) notes_.copied(destination_, local.path, copy);
             } catch (const Error& error) { // a full disk here: no remote is to blame
                 return note_trouble(Delivery::passing(error.what()));
             }
             const std::lock_guard lock(mutex_);
-            if (!sending_manifest_) known_[local.path] = copy;
-            ++result_.delivered;
+            if (what_ == Sending::files) {
+                known_[local.path] = copy;
+                coming_.erase(local.path);
+            }
+            if (what_ == Sending::announcement)
+                announced_ = true; // which alone brings nobody nearer to the end
+            else
+                ++result_.delivered;
         } else {
             const std::lock_guard lock(mutex_);
             ++(delivery.state == Delivery::State::retry ? result_.passing : result_.failed);
@@ -136,7 +144,7 @@ private:
                 (trouble_.state == Delivery::State::retry && delivery.state == Delivery::State::failed))
                 trouble_ = delivery;
         }
-        if (!sending_manifest_) observer_.file_done(id_, callback_, local.path, local.bytes, delivery);
+        if (what_ == Sending::files) observer_.file_done(id_, callback_, local.path, local.bytes, delivery);
     }
 
     // Asked often by whatever takes long: the lease lives on it.
@@ -177,9 +185,35 @@ private:
         }
         observer_.copies_begin(id_, callback_, destination_, fresh.local.size() + replacing.local.size(), bytes);
         put(std::move(fresh));
-        if (nothing_goes_through()) return;
-        // Last, and then a manifest at once: until that is there, what they replace cannot be fetched.
-        put(std::move(replacing));
+        if (nothing_goes_through() || replacing.sending.empty()) return;
+        // Whoever dies among them, or before the manifest after them, leaves one that tells of either.
+        if (announce(replacing)) put(std::move(replacing));
+    }
+
+    bool announce(const Batch& replacing) {
+        for (std::size_t i = 0; i < replacing.sending.size(); ++i) {
+            const auto& [path, bytes, modified_ns] = replacing.local[i];
+            const std::string sha256 = replacing.sending[i].sha256.get();
+            if (sha256.empty()) continue; // it will not arrive
+            auto& coming = coming_[path];
+            std::erase_if(coming, [&](const Copy& copy) { return copy.sha256 == sha256; });
+            if (coming.size() == kMostComing) coming.erase(coming.begin());
+            coming.push_back({bytes, modified_ns, sha256, {}});
+        }
+        put_manifest(Sending::announcement);
+        return announced_;
+    }
+
+    // What earlier rounds may have brought there, of which no note tells.
+    Coming left_coming() const {
+        const auto left = manifest_from_json(read_file(draft_).value_or(""));
+        Coming coming = left ? left->coming : Coming{};
+        std::erase_if(coming, [&](const auto& file) {
+            const auto known = known_.find(file.first);
+            const auto is_known = [&](const Copy& copy) { return copy.sha256 == known->second.sha256; };
+            return known == known_.end() || std::any_of(file.second.begin(), file.second.end(), is_known);
+        });
+        return coming;
     }
 
     bool nothing_goes_through() const { return trouble_.state == Delivery::State::retry && result_.delivered == 0; }
@@ -197,7 +231,7 @@ private:
 
     bool may_be_known(const LocalFile& file) const {
         const auto known = known_.find(file.path);
-        return known != known_.end() && known->second.bytes == file.bytes;
+        return known != known_.end() && known->second.bytes == file.bytes && !coming_.contains(file.path);
     }
 
     // It was touched only.
@@ -244,13 +278,14 @@ private:
 
     Manifest manifest() const { return {known_}; }
 
-    void put_manifest() {
-        const std::string text = to_json(manifest());
-        const fs::path draft = outbox_.dir() / fmt::format("{}.{}", callback_, kManifest);
-        replace_file(draft, text);
-        sending_manifest_ = true;
-        put({{{manifest_path(id_), draft, text.size(), sha256_hex(text)}}, {{kManifest, text.size(), 0}}});
-        ::unlink(draft.c_str());
+    // It stays here as long as it tells of what is coming: a later round has to go on telling it.
+    void put_manifest(Sending what) {
+        const std::string text = to_json({known_, coming_});
+        replace_file(draft_, text, coming_.empty() ? Durability::page_cache : Durability::disk);
+        what_ = what;
+        put({{{manifest_path(id_), draft_, text.size(), sha256_hex(text)}}, {{kManifestName, text.size(), 0}}});
+        what_ = Sending::files;
+        if (coming_.empty()) ::unlink(draft_.c_str());
     }
 
     void settle(const DeliveryState& before, const std::vector<LocalFile>& files) {
@@ -278,13 +313,16 @@ private:
     Lease& lease_;
     Outbox outbox_;
     OutboxNotes notes_;
+    fs::path draft_; // of the manifest
 
     std::vector<RemoteFile> sending_;
     std::vector<LocalFile> local_; // the same files
-    bool sending_manifest_ = false;
+    Sending what_ = Sending::files;
+    bool announced_ = false;
     std::size_t refused_here_ = 0;
     std::mutex mutex_; // of what follows
     std::map<std::string, Copy> known_;
+    Coming coming_;
     SyncResult result_;
     Delivery trouble_; // its error empty: none
 };
@@ -319,40 +357,6 @@ SyncResult copy_runs(const Store& store, const Settings& settings, const Callbac
         }
     }
     return sum;
-}
-
-std::string digest_of(const Manifest& manifest) {
-    return sha256_hex(to_json(manifest));
-}
-
-std::string manifest_path(const std::string& run) {
-    return fmt::format("runs/{}/{}", run, kManifest);
-}
-
-std::string to_json(const Manifest& manifest) {
-    json files = json::array();
-    for (const auto& [path, copy] : manifest.files)
-        files.push_back(
-            {{"path", path}, {"bytes", copy.bytes}, {"sha256", copy.sha256}, {"modified_ns", copy.modified_ns}});
-    return json{{"format", kManifestFormat}, {"files", files}}.dump(1, ' ', false, json::error_handler_t::replace) +
-           '\n';
-}
-
-std::optional<Manifest> manifest_from_json(const std::string& text) {
-    const json parsed = json::parse(text, nullptr, false);
-    if (!parsed.is_object() || parsed.value("format", json{}) != kManifestFormat) return std::nullopt;
-    Manifest manifest;
-    const json& files = member(parsed, "files");
-    for (const auto& file : files) {
-        if (!file.is_object()) return std::nullopt;
-        const auto bytes = file.find("bytes");
-        const auto modified = file.find("modified_ns");
-        const std::string path = text_of(file, "path");
-        if (path.empty() || bytes == file.end() || !bytes->is_number_unsigned()) return std::nullopt;
-        const auto time = modified != file.end() && modified->is_number_integer() ? modified->get<std::int64_t>() : 0;
-        manifest.files[path] = {bytes->get<std::uint64_t>(), time, text_of(file, "sha256"), {}};
-    }
-    return manifest;
 }
 
 } // namespace poster

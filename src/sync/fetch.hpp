@@ -21,10 +21,11 @@ struct Fetched {
     std::map<std::string, Delivery> left; // the others, and why
 };
 
-// `files` of a run, by path, into its directory `dir`, which need not be in the store yet. The lease is renewed; when
-// it is lost the rest is left. Throws Error where the directory itself is the trouble.
+// The files of a run that `wanted` names, into its directory `dir`, which need not be in the store yet. One that stands
+// there as it was coming only is neither here nor left: whether the remote has it is not known. The lease is renewed;
+// when it is lost the rest is left. Throws Error where the directory itself is the trouble.
 Fetched fetch_files(const std::filesystem::path& dir, const std::string& run, const Place& place,
-                    const std::map<std::string, Copy>& files, int jobs, Lease& lease, SyncObserver& observer);
+                    const Manifest& wanted, int jobs, Lease& lease, SyncObserver& observer);
 
 // Writes down that these are at the remote, so that no later sync sends them again.
 void note_fetched(const std::filesystem::path& dir, const Place& place, const std::map<std::string, Copy>& files);

@@ -11,7 +11,7 @@
 #include <files.hpp>
 #include <registry.hpp>
 
-#include "copies.hpp"
+#include "manifest.hpp"
 
 namespace poster {
 

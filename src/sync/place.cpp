@@ -81,7 +81,6 @@ ManifestThere manifest_at(const Place& place, const std::string& run, const fs::
     if (there.trouble.state != Delivery::State::delivered) return there;
     const std::string text = read_file(file.local).value_or("");
     fs::remove(file.local, failure);
-    there.digest = sha256_hex(text);
     there.manifest = manifest_from_json(text);
     if (!there.manifest)
         there.trouble = Delivery::permanent(

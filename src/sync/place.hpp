@@ -8,7 +8,7 @@
 #include <poster/callback.hpp>
 #include <poster/settings.hpp>
 
-#include "copies.hpp"
+#include "manifest.hpp"
 
 namespace poster {
 
@@ -25,8 +25,7 @@ std::vector<Place> places_of(const Settings& settings, const std::string& from);
 
 struct ManifestThere {
     std::optional<Manifest> manifest;
-    std::string digest; // SHA-256 of its text
-    Delivery trouble;   // why there is none
+    Delivery trouble; // why there is none
 };
 // `scratch`: a folder for it. Also where its text is none that is known: that is the trouble then.
 ManifestThere manifest_at(const Place& place, const std::string& run, const std::filesystem::path& scratch);

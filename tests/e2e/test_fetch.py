@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 
 from harness import POSTER_TEST, PosterTest, is_running, kill_quietly, main, poster_only, python, wait_until
-from services import need_root, s3, sshd
+from services import S3Front, error, need_root, s3, sshd
 
 TRAIN = """
 import os, pathlib, sys
@@ -373,6 +374,7 @@ class FromADirectory(CommonTests, Fetching):
         run = self.run_one()
         shutil.rmtree(self.store)
         good = json.loads(self.there(run, "manifest.json").read_text())
+        unhashed = [{**file, "sha256": ""} for file in good["files"]]
         for odd in (
             b"",
             b"[]",
@@ -387,6 +389,7 @@ class FromADirectory(CommonTests, Fetching):
             json.dumps({**good, "files": [{**file, "path": 7} for file in good["files"]]}).encode(),
             json.dumps({**good, "files": [{**file, "sha256": ""} for file in good["files"]]}).encode(),
             json.dumps({**good, "files": [{**file, "sha256": "../../x"} for file in good["files"]]}).encode(),
+            json.dumps({**good, "files": [{**file, "sha256": "0" * 64, "coming": unhashed} for file in good["files"]]}).encode(),
             b'{"format":1,"files":' + b"[" * 100000,
         ):
             with self.subTest(odd[:60]):
@@ -527,6 +530,122 @@ class FromS3(CommonTests, Fetching):
         (run / "files" / "deep" / "model.pt").unlink()
         self.poster("fetch", run.name, check=1)
         self.assertEqual(os.listdir(run / "files" / "deep"), [])
+
+
+@poster_only
+class KilledBetweenAFileAndItsManifest(Fetching):
+    """`poster sync`, when files of a run replace the copies of them that are there."""
+
+    callback = "s3"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.server = cls.enterClassContext(s3())
+        cls.bucket = cls.server.make_bucket("runs")
+
+    def configure(self):
+        self.place = self.bucket / self.tmp.name
+        self.front = self.enterContext(S3Front(self.server))
+        self.env |= {**self.server.env, "POSTER_S3_ENDPOINT": self.front.endpoint, "NO_PROXY": "*"}
+        self.settings(f'[s3]\nbucket = "runs"\nprefix = "{self.tmp.name}"\n')
+
+    def sync_killed(self, run, *puts, arrives=False):
+        """When the last of these files is put, once the others have been, in this order; it goes to the server or nowhere."""
+        awaited = list(puts)
+        starting = threading.Lock()
+
+        def is_next(request):
+            return bool(awaited) and request.method == "PUT" and request.path.endswith(awaited[0])
+
+        def kill():
+            awaited.clear()
+            process.kill()
+            process.wait()
+
+        def before(request):
+            with starting:
+                pass
+            if is_next(request) and len(awaited) > 1:
+                awaited.pop(0)
+            elif is_next(request) and not arrives:
+                kill()
+            return error(503, "SlowDown") if process.returncode is not None else None
+
+        self.front.before = before
+        self.front.after = lambda request, answer: kill() if is_next(request) and len(awaited) == 1 else None
+        with starting:
+            process = self.start_poster("sync", run.name, "--jobs", "1")
+        process.wait(60)
+        self.front.before, self.front.after = lambda request: None, lambda request, answer: None
+        self.assertEqual(awaited, [])
+
+    def assert_comes_back(self, run, content):
+        self.lose_store()
+        self.poster("fetch", "--all", check=0)
+        self.assertEqual(content_of(self.run_dir()), content)
+        self.assertEqual(self.queued(), [])
+        self.assertIn(b"nothing of run", self.poster("fetch", run.name, check=0).stderr)
+
+    def test_the_file_comes_back_as_it_is_there(self):
+        small, model = "files/small.txt", "files/deep/model.pt"  # the one of the same size is sent first
+        for puts, arrives, replaced in (
+            ((small,), False, ()),
+            ((small,), True, (small,)),  # and nobody was told
+            ((small, model), False, (small,)),
+            ((small, model, "/manifest.json"), False, (small, model)),
+        ):
+            with self.subTest(puts=puts, arrives=arrives):
+                run = self.run_one()
+                old = content_of(run)
+                (run / small).write_bytes(b"SMALL")
+                (run / model).write_bytes(b"longer" * 20000)
+                new = content_of(run)
+                self.sync_killed(run, *puts, arrives=arrives)
+                self.assert_comes_back(run, {**old, **{path: new[path] for path in replaced}})
+                shutil.rmtree(self.place)
+                shutil.rmtree(self.store)
+
+    def test_what_an_earlier_sync_that_was_killed_has_brought_is_not_forgotten_by_the_next_one(self):
+        run = self.run_one()
+        (run / "files" / "small.txt").write_bytes(b"SMALL")
+        second = content_of(run)
+        self.sync_killed(run, "files/small.txt", arrives=True)
+        (run / "files" / "small.txt").write_bytes(b"third")
+        self.sync_killed(run, "files/small.txt")
+        self.assert_comes_back(run, second)
+
+    def test_the_next_sync_leaves_nothing_of_it(self):
+        run = self.run_one()
+        (run / "files" / "small.txt").write_bytes(b"SMALL")
+        self.sync_killed(run, "files/small.txt", "/manifest.json")
+        self.assertIn("coming", self.there(run, "manifest.json").read_text())
+        self.sync(run)
+        self.assertNotIn("coming", self.there(run, "manifest.json").read_text())
+        self.assertFalse((run / "outbox" / "s3.manifest.json").exists())
+        self.assert_comes_back(run, content_of(run))
+
+    def test_fetched_in_part_the_file_in_doubt_comes_too(self):
+        run = self.run_one(3)
+        (run / "files" / "small.txt").write_bytes(b"SMALL")
+        new = content_of(run)
+        self.sync_killed(run, "files/small.txt", "/manifest.json")
+        self.lose_store()
+        self.poster("fetch", "--all", "attempts/", check=0)
+        self.assertEqual((self.run_dir() / "files" / "small.txt").read_bytes(), b"SMALL")
+        self.assertFalse((self.run_dir() / "files" / "deep").exists())
+        self.poster("fetch", run.name, check=0)
+        self.assertEqual(content_of(self.run_dir()), new)
+
+    def test_a_file_that_is_neither_is_refused(self):
+        run = self.run_one()
+        (run / "files" / "small.txt").write_bytes(b"SMALL")
+        self.sync_killed(run, "files/small.txt", "/manifest.json")
+        self.lose_store()
+        self.there(run, "files/small.txt").write_bytes(b"other")
+        said = self.said(self.poster("fetch", "--all", check=1))
+        self.assertIn("small.txt is not what was copied there", said)
+        self.assertFalse((self.run_dir() / "files" / "small.txt").exists())
 
 
 class OverSsh(Fetching):

@@ -243,6 +243,41 @@ class Hindered(SyncTest):
         self.assertEqual(self.sync("--retry-failed").returncode, 0)
         self.assert_copied(run)
 
+    def test_no_copy_is_replaced_before_a_manifest_tells_of_what_comes(self):
+        _, run = self.make_run("echo 1 > $POSTER_FILES_DIR/replaced", POSTER_SYNC_MODE="manual")
+        self.sync()
+        there = self.nas / "runs" / run
+        (there / "manifest.json").unlink()
+        (there / "manifest.json").mkdir()
+        files = pathlib.Path(self.store) / "runs" / run / "files"
+        (files / "replaced").write_text("two")
+        (files / "new").write_text("new")
+        self.assertEqual(self.sync(run, "--callback", "local").returncode, 1)
+        self.assertEqual((there / "files" / "replaced").read_text(), "1\n")
+        self.assertEqual((there / "files" / "new").read_text(), "new")
+        (there / "manifest.json").rmdir()
+        self.assertEqual(self.sync(run, "--retry-failed").returncode, 0)
+        self.assertEqual((there / "files" / "replaced").read_text(), "two")
+        self.assert_copied(run)
+        self.assertNotIn("coming", (there / "manifest.json").read_text())
+
+    def test_a_copy_that_cannot_be_replaced_does_not_make_the_manifest_grow(self):
+        _, run = self.make_run("echo 1 > $POSTER_FILES_DIR/refused", POSTER_SYNC_MODE="manual")
+        self.sync()
+        there = self.nas / "runs" / run
+        (there / "files" / "refused").unlink()
+        (there / "files" / "refused").mkdir()
+        files = pathlib.Path(self.store) / "runs" / run / "files"
+        for number in range(20):
+            (files / "refused").write_text("x" * (3 + number // 2))  # every second time the same
+            (files / f"new-{number}").write_text("new")
+            self.assertEqual(self.sync(run, "--callback", "local", "--retry-failed").returncode, 1)
+            [told] = [file for file in json.loads((there / "manifest.json").read_text())["files"] if "coming" in file]
+            sizes = [copy["bytes"] for copy in told["coming"]]
+            self.assertEqual((told["bytes"], sizes[-1]), (2, (files / "refused").stat().st_size))
+            self.assertEqual(len(set(sizes)), len(sizes))
+        self.assertEqual(len(sizes), 8)
+
     def test_what_a_killed_sync_left_without_a_manifest_gets_one(self):
         _, run = self.make_run("echo data > $POSTER_FILES_DIR/a", POSTER_SYNC_MODE="manual")
         self.sync()
@@ -255,7 +290,7 @@ class Hindered(SyncTest):
         self.assert_copied(run)
 
     def test_what_replaces_a_copy_is_sent_after_what_is_new(self):
-        """Until the manifest of both is there, what was replaced cannot be fetched: a large new file is not in its way."""
+        """Between the manifests that tell of what comes and of what has come there is nothing else."""
         _, run = self.make_run("echo 1 > $POSTER_FILES_DIR/replaced", POSTER_SYNC_MODE="manual")
         self.sync()
         files = pathlib.Path(self.store) / "runs" / run / "files"

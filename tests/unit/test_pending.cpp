@@ -3,9 +3,9 @@
 #include <catch2/catch.hpp>
 
 #include <backoff.hpp>
-#include <copies.hpp>
 #include <files.hpp>
 #include <load_settings.hpp>
+#include <manifest.hpp>
 #include <pending.hpp>
 #include <registry.hpp>
 
@@ -65,8 +65,14 @@ TEST_CASE("the waits double, spread, end at ten minutes, and give way to what th
 TEST_CASE("a manifest comes back as it was, and one that is none is refused") {
     Manifest manifest;
     manifest.files["files/ü \"x\".pt"] = {5'368'709'120, 1'795'629'288'849'370'406, "aa", {}};
+    manifest.coming["files/ü \"x\".pt"] = {{1, 2, "bb", {}}, {3, 4, "cc", {}}};
     const auto back = manifest_from_json(to_json(manifest));
     REQUIRE(back);
+    const auto& coming = back->coming.at("files/ü \"x\".pt");
+    REQUIRE(coming.size() == 2);
+    CHECK(coming[1].bytes == 3);
+    CHECK(coming[1].modified_ns == 4);
+    CHECK(coming[1].sha256 == "cc");
     CHECK(back->files.at("files/ü \"x\".pt").bytes == 5'368'709'120);
     CHECK(back->files.at("files/ü \"x\".pt").modified_ns == 1'795'629'288'849'370'406);
     for (const char* text :
