@@ -4,6 +4,8 @@ import itertools
 import os
 import shutil
 import subprocess
+import threading
+import time
 
 from harness import CHILDREN, main, needs_program, needs_venv, wait_until
 from s3_case import MEBIBYTE, ODD_NAMES, S3Case
@@ -435,17 +437,31 @@ class LongLists(S3Case):
     def test_the_parts_of_an_upload_that_was_cut_off_are_all_used(self):
         with S3Front(self.server) as front:
             self.through(front)
+            killed = threading.Event()
+
+            def before(request):
+                if is_large(request) and len(self.parts_at(front)) >= 5:
+                    killed.wait(60)
+                    return error(503, "SlowDown", "Too late.")
+
+            front.before = before
             run = self.make_run(large=40 * MEBIBYTE)
             process = self.start_poster("sync", "--jobs", "2")
-            wait_until(lambda: len([r for r in front.of("PUT") if is_large(r) and r.answered == 200]) >= 5)
+            wait_until(lambda: len(self.parts_at(front)) >= 5)
             process.kill()
             process.wait()
-            sent = len([request for request in front.of("PUT") if is_large(request)])
+            killed.set()
+            sent = self.parts_at(front)
             front.before = lambda request: request.query.update({"max-parts": "2"} if self.lists_parts(request) else {})
             self.sync()
             self.assertGreaterEqual(len([request for request in front.requests if self.lists_parts(request)]), 3)
-            self.assertLessEqual(len([request for request in front.of("PUT") if is_large(request)]) - sent, 3)
+            taken = [r.query["partNumber"] for r in front.of("PUT") if is_large(r) and r.answered == 200]
+            self.assertEqual({part: taken.count(part) for part in sent}, {part: 1 for part in sent})
         self.assert_arrived(run)
+
+    @staticmethod
+    def parts_at(front):
+        return {r.query["partNumber"] for r in front.of("PUT") if is_large(r) and r.answered == 200}
 
     @staticmethod
     def lists_parts(request):
