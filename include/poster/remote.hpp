@@ -3,6 +3,7 @@
 // Callback::deliver, one that keeps copies of run directories returns a Remote. Who is due, when to try again, what has
 // arrived already and what is written down of it is the engine's business (src/sync), not theirs.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -55,6 +56,7 @@ public:
     explicit ContentHash(std::shared_future<std::string> digits) : digits_(std::move(digits)) {}
 
     bool empty() const { return !digits_.valid(); } // there is none to wait for
+    bool known() const { return !empty() && digits_.wait_for(std::chrono::seconds{0}) == std::future_status::ready; }
     // Waits for it: 64 lower-case digits. None where the file is gone, has become shorter or cannot be read, and soon
     // after Progress::cancelled().
     std::string get() const { return empty() ? std::string{} : digits_.get(); }

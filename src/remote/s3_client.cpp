@@ -72,8 +72,8 @@ std::optional<S3Object> S3Client::head(const std::string& key) {
         object.bytes = std::strtoull(response.header("content-length").c_str(), nullptr, 10);
         object.etag = response.header("etag");
         object.noted_sha256 = response.header("x-amz-meta-sha256");
-        object.verified = !response.header("x-amz-checksum-sha256").empty();
-        object.sha256 = hex_of_base64(response.header("x-amz-checksum-sha256"));
+        object.checksum = response.header("x-amz-checksum-sha256");
+        object.sha256 = hex_of_base64(object.checksum);
         return object;
     } catch (const S3Error& error) {
         if (error.status == 404) return {};
@@ -134,7 +134,8 @@ void S3Client::get(const std::string& key, std::optional<std::pair<std::uint64_t
 }
 
 std::string S3Client::create_upload(const std::string& key, const std::string& file_sha256) {
-    Call call{"POST", key, {{"uploads", ""}}, {{"x-amz-meta-sha256", file_sha256}}, {}, nullptr, nullptr, true};
+    Call call{"POST", key, {{"uploads", ""}}, {}, {}, nullptr, nullptr, true};
+    if (!file_sha256.empty()) call.headers.emplace_back("x-amz-meta-sha256", file_sha256);
     if (const std::string& name = session_.place().storage_class; !name.empty())
         call.headers.emplace_back("x-amz-storage-class", name);
     const std::string what = call.what(session_.place());

@@ -81,7 +81,7 @@ struct S3Object {
     std::string etag;
     std::string noted_sha256; // as poster noted it with the object; empty: it did not
     std::string sha256;       // as the server computed it of the whole; empty: it did not
-    bool verified = false;    // it has a SHA-256 of the whole or of the parts, and so has looked at what arrived
+    std::string checksum; // the server's SHA-256 of the whole or of the parts; empty: it has not looked at what arrived
 };
 
 struct S3Part {

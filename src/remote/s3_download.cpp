@@ -8,6 +8,7 @@
 #include <sha256.hpp>
 
 #include "part_file.hpp"
+#include "s3_etag.hpp"
 #include "s3_transfer.hpp"
 
 namespace poster {
@@ -138,8 +139,10 @@ private:
 
 class Verify : public S3Transfer {
 public:
-    Verify(S3Session& session, const std::string& prefix, std::span<const RemoteFile> files, Progress& progress)
-        : S3Transfer(session, prefix, files, progress), place_(session.place()), prefix_(prefix) {}
+    Verify(S3Session& session, const std::string& prefix, std::uint64_t part_bytes, std::span<const RemoteFile> files,
+           Progress& progress)
+        : S3Transfer(session, prefix, files, progress), place_(session.place()), prefix_(prefix),
+          part_bytes_(part_bytes) {}
 
 protected:
     void begin(S3Client& client, std::size_t index) override {
@@ -150,15 +153,27 @@ protected:
             if (!looked_.exchange(true)) client.names(prefix_ + "/"); // throws where there is no bucket
             return finish(index, missing(shown));
         }
-        std::string sha256 = object->sha256.empty() ? object->noted_sha256 : object->sha256;
         if (object->bytes != it.bytes) return finish(index, changed(shown));
-        if (sha256.empty() || place_.read_back) sha256 = client.sha256_of(name);
-        finish(index, sha256 == it.sha256.get() ? Delivery::arrived(object->etag) : changed(shown));
+        finish(index, is_same(client, *object, name, it) ? Delivery::arrived(object->etag) : changed(shown));
     }
 
 private:
+    bool is_same(S3Client& client, const S3Object& object, const std::string& name, const RemoteFile& it) const {
+        const std::string& said = object.sha256.empty() ? object.noted_sha256 : object.sha256;
+        if (!place_.read_back && !said.empty()) return said == it.sha256.get();
+        return (!place_.read_back && is_as_here(object, it)) || client.sha256_of(name) == it.sha256.get();
+    }
+
+    // By the checksum of its parts, and the file here.
+    bool is_as_here(const S3Object& object, const RemoteFile& it) const {
+        const Fd local{::open(it.local.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
+        const S3Slice whole{local.get(), 0, it.bytes, it.sha256.get(), {}};
+        return local && checksum_is_of_parts(object.checksum, whole, s3_part_bytes(part_bytes_, it.bytes));
+    }
+
     const S3Place& place_;
     std::string prefix_;
+    std::uint64_t part_bytes_;
     std::atomic<bool> looked_{false};
 };
 
@@ -169,8 +184,9 @@ void s3_download(S3Session& session, const std::string& prefix, std::uint64_t pa
     Download{session, prefix, part_bytes, files, progress}.run();
 }
 
-void s3_verify(S3Session& session, const std::string& prefix, std::span<const RemoteFile> files, Progress& progress) {
-    Verify{session, prefix, files, progress}.run();
+void s3_verify(S3Session& session, const std::string& prefix, std::uint64_t part_bytes,
+               std::span<const RemoteFile> files, Progress& progress) {
+    Verify{session, prefix, part_bytes, files, progress}.run();
 }
 
 } // namespace poster

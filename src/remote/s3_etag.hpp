@@ -1,5 +1,6 @@
 #pragma once
-// The ETags of servers that know no SHA-256: the MD5 of an object, or of the MD5s of its parts. Others make up theirs.
+// What a server says of an object's bytes. Its checksum: the SHA-256 of these, or of the SHA-256s of the parts. Where
+// it knows none, its ETag: likewise of MD5s. Others make up theirs.
 
 #include <cstdint>
 #include <string>
@@ -12,5 +13,7 @@ namespace poster {
 bool etag_is_of(const std::string& etag, const S3Slice& slice);
 // Likewise of a file that was sent in parts of that size.
 bool etag_is_of_parts(const std::string& etag, const S3Slice& whole, std::uint64_t part_bytes);
+// By SHA-256: base64, "-", the number of parts.
+bool checksum_is_of_parts(const std::string& checksum, const S3Slice& whole, std::uint64_t part_bytes);
 
 } // namespace poster

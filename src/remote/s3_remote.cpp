@@ -37,7 +37,7 @@ void S3Remote::get(std::span<const RemoteFile> files, Progress& progress) {
 }
 
 void S3Remote::verify(std::span<const RemoteFile> files, Progress& progress) {
-    s3_verify(session_, prefix_, files, progress);
+    s3_verify(session_, prefix_, part_bytes_, files, progress);
 }
 
 std::vector<std::string> S3Remote::list(const std::string& folder) {

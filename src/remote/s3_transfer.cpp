@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::size_t kLongestKey = 1024; // of S3, in bytes
 constexpr int kMostThreads = 64;
+constexpr std::uint64_t kMostParts = 10'000; // of S3
+constexpr std::uint64_t kMegabyte = 1 << 20;
 
 Delivery delivery_of(const S3Error& error) {
     if (!error.passing()) return Delivery::permanent(error.what(), error.help());
@@ -40,6 +42,11 @@ std::string s3_key(const std::string& prefix, const std::string& path) {
 
 std::string shown_object(const S3Place& place, const std::string& key) {
     return "s3://" + place.bucket + "/" + key;
+}
+
+std::uint64_t s3_part_bytes(std::uint64_t wanted, std::uint64_t file_bytes) {
+    const std::uint64_t least = (file_bytes + kMostParts - 1) / kMostParts;
+    return std::max(wanted, (least + kMegabyte - 1) / kMegabyte * kMegabyte);
 }
 
 S3Transfer::S3Transfer(S3Session& session, std::string prefix, std::span<const RemoteFile> files, Progress& progress)

@@ -49,12 +49,15 @@ private:
 
 // The key of a path. Throws S3Error.
 std::string s3_key(const std::string& prefix, const std::string& path);
+// There are at most 10,000 parts.
+std::uint64_t s3_part_bytes(std::uint64_t wanted, std::uint64_t file_bytes);
 std::string shown_object(const S3Place& place, const std::string& key); // "s3://bucket/key"
 
 void s3_upload(S3Session& session, const std::string& prefix, std::uint64_t part_bytes,
                std::span<const RemoteFile> files, Progress& progress);
 void s3_download(S3Session& session, const std::string& prefix, std::uint64_t part_bytes,
                  std::span<const RemoteFile> files, Progress& progress);
-void s3_verify(S3Session& session, const std::string& prefix, std::span<const RemoteFile> files, Progress& progress);
+void s3_verify(S3Session& session, const std::string& prefix, std::uint64_t part_bytes,
+               std::span<const RemoteFile> files, Progress& progress);
 
 } // namespace poster

@@ -17,9 +17,7 @@ namespace poster {
 
 namespace {
 
-constexpr std::uint64_t kMostParts = 10'000; // of S3
-constexpr std::uint64_t kMegabyte = 1 << 20;
-constexpr std::uint64_t kWorthAsking = 5 * kMegabyte; // whether it is there already
+constexpr std::uint64_t kWorthAsking = 5 << 20; // whether it is there already
 
 // A file that goes in parts. Their bytes are hashed in order, one part after the other, since that gives the hash of
 // the whole as well: what arrives is what was announced, also where the file is written to meanwhile.
@@ -41,7 +39,8 @@ struct Large {
 };
 
 Fd open_local(const RemoteFile& file) {
-    Fd fd{check_syscall("read " + file.local.native(), ::open(file.local.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK))};
+    Fd fd{check_syscall("read " + file.local.native(),
+                        ::open(file.local.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK))};
     struct stat facts{};
     check_syscall("read " + file.local.native(), ::fstat(fd.get(), &facts));
     if (!S_ISREG(facts.st_mode)) throw Error(file.local.native() + " is no regular file");
@@ -76,9 +75,6 @@ protected:
     void begin(S3Client& client, std::size_t index) override {
         const RemoteFile& it = file(index);
         const std::string name = key(index);
-        const std::string sha256 = it.sha256.get();
-        if (sha256.empty() && progress().cancelled()) return;
-        if (sha256.empty()) throw Error(it.local.native() + " is gone, became shorter or cannot be read");
         Fd local = open_local(it);
         if (it.bytes > kWorthAsking) {
             if (const auto receipt = is_there(client, name, local.get(), it)) {
@@ -87,41 +83,43 @@ protected:
             }
         }
         if (it.bytes > part_bytes_) return begin_large(client, index, name, std::move(local));
+        const std::string sha256 = it.sha256.get();
+        if (sha256.empty() && progress().cancelled()) return;
+        if (sha256.empty()) throw Error(it.local.native() + " is gone, became shorter or cannot be read");
         const S3Slice slice{local.get(), 0, it.bytes, sha256,
                             [this, index](std::uint64_t bytes) { progress().moved(index, bytes); }};
         finish(index, Delivery::arrived(client.put(name, slice, sha256)));
     }
 
 private:
-    // An object that was sent with this hash.
+    // An object that was sent with this hash, or before that was known.
     static std::optional<S3Object> noted(S3Client& client, const std::string& name, const RemoteFile& it) {
         try {
             auto object = client.head(name);
-            if (object && object->bytes == it.bytes && object->noted_sha256 == it.sha256.get()) return object;
+            if (!object || object->bytes != it.bytes) return {};
+            if (object->noted_sha256.empty() || object->noted_sha256 == it.sha256.get()) return object;
         } catch (const S3Error& error) {
             if (error.status != 403) throw; // some may write and not read
         }
         return {};
     }
 
-    // The ETag of an object with these bytes. Where the server has not looked at them itself, an upload that was cut
-    // short may not have been verified.
+    // The ETag of an object with these bytes. What is noted with it is believed where the server has looked at them
+    // itself: else an upload that was cut short may not have been verified.
     std::optional<std::string> is_there(S3Client& client, const std::string& name, int local,
                                         const RemoteFile& it) const {
         const auto object = noted(client, name, it);
         if (!object) return {};
         const S3Slice whole{local, 0, it.bytes, it.sha256.get(), {}};
-        const bool same = object->verified || etag_is_of(object->etag, whole) ||
-                          etag_is_of_parts(object->etag, whole, part_bytes_of(it)) ||
-                          client.sha256_of(name) == it.sha256.get();
+        const bool is_noted = !object->noted_sha256.empty();
+        const bool same = (is_noted && !object->checksum.empty()) ||
+                          checksum_is_of_parts(object->checksum, whole, part_bytes_of(it)) ||
+                          etag_is_of(object->etag, whole) || etag_is_of_parts(object->etag, whole, part_bytes_of(it)) ||
+                          (is_noted && client.sha256_of(name) == it.sha256.get());
         return same ? std::optional{object->etag} : std::nullopt;
     }
 
-    // There are at most so many parts.
-    std::uint64_t part_bytes_of(const RemoteFile& it) const {
-        const std::uint64_t least = (it.bytes + kMostParts - 1) / kMostParts;
-        return std::max(part_bytes_, (least + kMegabyte - 1) / kMegabyte * kMegabyte);
-    }
+    std::uint64_t part_bytes_of(const RemoteFile& it) const { return s3_part_bytes(part_bytes_, it.bytes); }
 
     void begin_large(S3Client& client, std::size_t index, const std::string& name, Fd local) {
         const RemoteFile& it = file(index);
@@ -132,7 +130,9 @@ private:
         large->part_bytes = part_bytes_of(it);
         large->upload = {name, {}, {}};
         resume(client, *large);
-        if (large->upload.id.empty()) large->upload.id = client.create_upload(name, it.sha256.get());
+        // Its hash may take longer than to send it does: what is noted with the object is what is known by now.
+        if (large->upload.id.empty())
+            large->upload.id = client.create_upload(name, it.sha256.known() ? it.sha256.get() : "");
         crew().add_first([this, large](S3Client& other) { guarded(large->index, [&] { send_next(other, *large); }); },
                          std::size_t(large->count()));
     }
@@ -207,9 +207,10 @@ private:
             receipt = client.complete(large.upload, large.parts);
         } catch (const S3Error& error) {
             // The answer to an earlier try may have been lost.
-            const auto object = error.status == 404 ? noted(client, large.upload.key, it) : std::nullopt;
-            if (!object) throw;
-            receipt = object->etag;
+            const auto etag =
+                error.status == 404 ? is_there(client, large.upload.key, large.file.get(), it) : std::nullopt;
+            if (!etag) throw;
+            receipt = *etag;
         }
         const bool proven =
             std::all_of(large.parts.begin(), large.parts.end(), [](const S3Part& part) { return part.proven; });

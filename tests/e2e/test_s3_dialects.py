@@ -20,6 +20,31 @@ class FrontCase(S3Case):
         self.front = self.enterContext(S3Front(self.server))
         self.through(self.front)
 
+    def objects_read(self):
+        return [request for request in self.front.of("GET") if "/runs/" in request.path and not request.query]
+
+    def parts_there(self):
+        """The numbers of the parts that the server has taken."""
+        return [r.query["partNumber"] for r in self.front.of("PUT") if is_large(r) and r.answered == 200]
+
+    def cut_off(self, parts):
+        """Kills a sync when the server has taken so many parts of a file; hardly any others will arrive."""
+        before, killed = self.front.before, threading.Event()
+
+        def hold(request):
+            if is_large(request) and len(self.parts_there()) >= parts:
+                killed.wait(60)
+                return error(503, "SlowDown", "Too late.")
+            return before(request)
+
+        self.front.before = hold
+        process = self.start_poster("sync", "--jobs", "2")
+        wait_until(lambda: len(self.parts_there()) >= parts)
+        process.kill()
+        process.wait()
+        killed.set()
+        self.front.before = before
+
 
 @needs_venv
 @needs_program("cc")
@@ -93,9 +118,6 @@ class WithoutChecksums(FrontCase):
     def ignore_checksums(self):
         self.front.before = without_checksums
         self.front.after = lambda request, answer: answer.drop("x-amz-checksum-")
-
-    def objects_read(self):
-        return [request for request in self.front.of("GET") if "/runs/" in request.path and not request.query]
 
     def test_where_they_are_ignored_the_md5_tells(self):
         self.ignore_checksums()
@@ -196,14 +218,10 @@ class WithoutChecksums(FrontCase):
     def test_an_upload_that_was_cut_off_is_taken_up(self):
         self.ignore_checksums()
         run = self.make_run(large=40 * MEBIBYTE)
-        process = self.start_poster("sync", "--jobs", "2")
-        wait_until(lambda: len([r for r in self.front.of("PUT") if is_large(r) and r.answered == 200]) >= 4)
-        process.kill()
-        process.wait()
-        before = len([request for request in self.front.of("PUT") if is_large(request)])
+        self.cut_off(parts=4)
+        before = self.parts_there()
         self.sync()
-        sent = [request for request in self.front.of("PUT") if is_large(request)][before:]
-        self.assertLessEqual(len(sent), 4)
+        self.assertEqual([self.parts_there().count(part) for part in before], [1] * len(before))
         self.assert_arrived(run)
 
 
@@ -434,38 +452,72 @@ class LongLists(S3Case):
             self.assertEqual({run.name for run in self.run_dirs()}, runs)
             self.assertEqual(len(front.of("GET", **{"list-type": "2"})), 4)
 
-    def test_the_parts_of_an_upload_that_was_cut_off_are_all_used(self):
-        with S3Front(self.server) as front:
-            self.through(front)
-            killed = threading.Event()
 
-            def before(request):
-                if is_large(request) and len(self.parts_at(front)) >= 5:
-                    killed.wait(60)
-                    return error(503, "SlowDown", "Too late.")
-
-            front.before = before
-            run = self.make_run(large=40 * MEBIBYTE)
-            process = self.start_poster("sync", "--jobs", "2")
-            wait_until(lambda: len(self.parts_at(front)) >= 5)
-            process.kill()
-            process.wait()
-            killed.set()
-            sent = self.parts_at(front)
-            front.before = lambda request: request.query.update({"max-parts": "2"} if self.lists_parts(request) else {})
-            self.sync()
-            self.assertGreaterEqual(len([request for request in front.requests if self.lists_parts(request)]), 3)
-            taken = [r.query["partNumber"] for r in front.of("PUT") if is_large(r) and r.answered == 200]
-            self.assertEqual({part: taken.count(part) for part in sent}, {part: 1 for part in sent})
+@needs_venv
+class CutOff(FrontCase):
+    def test_more_parts_than_one_answer_lists_are_all_used(self):
+        run = self.make_run(large=40 * MEBIBYTE)
+        self.cut_off(parts=5)
+        before = self.parts_there()
+        self.front.before = lambda request: request.query.update({"max-parts": "2"} if self.lists_parts(request) else {})
+        self.sync()
+        self.assertGreaterEqual(len([request for request in self.front.requests if self.lists_parts(request)]), 3)
+        self.assertEqual([self.parts_there().count(part) for part in before], [1] * len(before))
         self.assert_arrived(run)
-
-    @staticmethod
-    def parts_at(front):
-        return {r.query["partNumber"] for r in front.of("PUT") if is_large(r) and r.answered == 200}
 
     @staticmethod
     def lists_parts(request):
         return request.method == "GET" and "uploadId" in request.query
+
+
+@needs_venv
+class UnknownHash(FrontCase):
+    """A large file whose hash is not known yet when its upload begins: the object itself tells nothing of it."""
+
+    def setUp(self):
+        super().setUp()
+        self.front.before = lambda request: request.drop("x-amz-meta-")
+
+    def test_the_checksum_of_its_parts_is_enough_to_let_go_of_the_one_here(self):
+        run = self.make_run(large=12 * MEBIBYTE)
+        self.sync()
+        metadata = [entry["metadata"] for key, entry in self.assert_arrived(run).items() if key.endswith("large.bin")]
+        self.assertEqual(metadata, [{}])
+        self.poster("gc", "--delivered", "--yes", check=0)
+        self.assertFalse((run / "files" / "large.bin").exists())
+        self.assertEqual([request for request in self.objects_read() if request.path.endswith("large.bin")], [])
+        self.poster("fetch", run.name, check=0)
+        self.assert_arrived(run)
+
+    def test_parts_of_another_size_are_read_to_tell(self):
+        run = self.make_run(large=12 * MEBIBYTE)
+        self.sync()
+        self.env |= {"POSTER_S3_PART_SIZE": "6"}
+        self.poster("gc", "--delivered", "--yes", check=0)
+        self.assertFalse((run / "files" / "large.bin").exists())
+        self.assertEqual(len([request for request in self.objects_read() if request.path.endswith("large.bin")]), 1)
+
+    def test_it_is_not_sent_again_by_one_that_knows_of_no_delivery(self):
+        def after(request, answer):
+            if request.method == "POST" and "uploadId" in request.query:
+                process.kill()
+                process.wait()
+
+        run = self.make_run(large=12 * MEBIBYTE)
+        self.front.after = after
+        process = self.start_poster("sync")
+        process.wait()
+        self.front.after = lambda request, answer: None
+        self.sync()
+        self.assertEqual(sorted(self.parts_there()), ["1", "2", "3"])
+        self.assert_arrived(run)
+
+    def test_other_bytes_of_the_same_length_are_replaced(self):
+        run = self.make_run(large=12 * MEBIBYTE)
+        put = "client.put_object(Bucket=bucket, Key=key, Body=bytes(12 << 20))"
+        self.boto3(put, bucket=self.bucket, key=f"runs/{run.name}/files/large.bin")
+        self.sync()
+        self.assert_arrived(run)
 
 
 if __name__ == "__main__":
