@@ -129,7 +129,7 @@ public:
             const bool again = !interrupted() && wait_for_next_round(result);
             if (interrupted()) return 128 + interrupted_by;
             if (again) continue;
-            if (!arguments_.background) tell_what_is_off();
+            if (!arguments_.background) tell_what_is_left();
             return 1;
         }
     }
@@ -151,12 +151,18 @@ private:
         return left;
     }
 
-    void tell_what_is_off() const {
+    // Where nothing has failed that was told of.
+    void tell_what_is_left() const {
         for (const auto& id : job_.runs)
-            for (const auto& pending : pending_of(workspace_.store, id, workspace_.settings))
+            for (const auto& pending : pending_of(workspace_.store, id, workspace_.settings)) {
                 if (!pending.on && !pending.empty())
                     say(fmt::format("{}: {} messages wait for {}, which is off: {}", id, pending.messages.size(),
                                     pending.callback, pending.off_reason));
+                if (pending.on && !pending.files.empty() && pending.copying.error.empty())
+                    say(fmt::format("{}: {} changed meanwhile, and waits for the next sync", id,
+                                    pending.files.size() == 1 ? pending.files.front().path
+                                                              : fmt::format("{} files", pending.files.size())));
+            }
     }
 
     // False: nothing will go by itself, or not soon.

@@ -21,6 +21,7 @@ namespace {
 constexpr int kSignalled = 128; // as shells say it
 constexpr std::size_t kMostErrors = 16 << 10;
 constexpr std::size_t kBlock = 256 << 10;
+constexpr int kNapMs = 1;
 
 struct Pipe {
     Fd reading, writing;
@@ -68,16 +69,18 @@ ChildProcess::~ChildProcess() {
     if (pid_ > 0) finish(0);
 }
 
-bool ChildProcess::exchange(std::string_view& input, std::string& output, int timeout_ms) {
+bool ChildProcess::exchange(Outgoing& input, std::string& output, int timeout_ms) {
+    // Else each of its reads would wake this process, which costs more than what it takes.
+    if (full_) ::poll(nullptr, 0, kNapMs);
+    full_ = false;
     pollfd ready[3] = {
         {input.empty() ? -1 : input_.get(), POLLOUT, 0}, {output_.get(), POLLIN, 0}, {error_.get(), POLLIN, 0}};
     if (::poll(ready, 3, timeout_ms) <= 0) return true;
     if (ready[2].revents != 0) read_errors();
     if (ready[0].revents != 0) {
         const WithoutSigpipe guarded;
-        const ssize_t written = ::write(input_.get(), input.data(), input.size());
-        if (written > 0) input.remove_prefix(std::size_t(written));
-        if (written < 0 && errno == EPIPE) input = {}; // its output tells why
+        input.write_to(input_.get()); // where nobody reads it, its output tells why
+        full_ = !input.empty();
     }
     if (ready[1].revents == 0) return true;
     static thread_local std::array<char, kBlock> block;
@@ -112,7 +115,7 @@ int ChildProcess::finish(int timeout_ms) {
     const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
     std::string ignored;
     for (bool open = true; !reap(WNOHANG) && Clock::now() < deadline;) {
-        std::string_view none;
+        Outgoing none;
         if (open) open = exchange(none, ignored, 20);
         if (!open) ::poll(nullptr, 0, 2);
         ignored.clear();

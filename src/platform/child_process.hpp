@@ -5,10 +5,10 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "fd.hpp"
+#include "outgoing.hpp"
 
 namespace poster {
 
@@ -20,9 +20,9 @@ public:
     ChildProcess& operator=(const ChildProcess&) = delete;
     ~ChildProcess(); // ends it, if it has not ended
 
-    // Waits, not longer than that, until something can be moved, and moves it: from the beginning of `input`,
-    // which gets shorter, to the program, and from it to the end of `output`. False: its output has ended.
-    bool exchange(std::string_view& input, std::string& output, int timeout_ms);
+    // Waits, not longer than that, until something can be moved, and moves it: from `input` to the program, and from it
+    // to the end of `output`. False: its output has ended.
+    bool exchange(Outgoing& input, std::string& output, int timeout_ms);
     // Lets it end by itself, which it does when its input ends; after that time it is killed. Its exit code; 128 and
     // the signal it died of.
     int finish(int timeout_ms);
@@ -35,6 +35,7 @@ private:
 
     pid_t pid_ = -1;
     std::optional<int> code_;
+    bool full_ = false; // it has not taken all that it was given
     Fd input_, output_, error_;
     std::string errors_;
 };

@@ -33,7 +33,6 @@ constexpr std::uint32_t kFolderMode = 0700;
 constexpr std::uint64_t kBatchBytes = 64 << 20;
 constexpr std::uint64_t kWorthResuming = 1 << 20;
 constexpr std::uint64_t kHashedMeanwhile = 16 << 20; // while it is sent, from that size on
-constexpr std::uint64_t kSoonReadBack = 4 << 20;
 constexpr std::size_t kBlock = 256 << 10;
 
 std::string folder_of(const std::string& path) {
@@ -70,8 +69,10 @@ public:
         look();
         compare_what_is_there();
         make_folders();
+        copy_what_is_there();
         open_parts();
         send();
+        send_by_rsync();
         flush_and_close();
         explain_troubles();
         rename();
@@ -91,9 +92,15 @@ private:
         sending.target = place_.at(file.path);
         // The same for the next try, so that it finds what this one leaves.
         sending.part = folder_of(sending.target) + "/" + part_name(fmt::format("{}\n{}", file.path, file.bytes));
-        sending.local = Fd{::open(file.local.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+        sending.local = Fd{::open(file.local.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
         if (!sending.local)
             sending.verdict = Delivery::passing(fmt::format("read {}: {}", file.local.native(), std::strerror(errno)));
+    }
+
+    bool by_rsync(const Sending& file) const { return place_.rsync != nullptr && file.file->bytes >= kWorthResuming; }
+
+    static bool is_file(const std::optional<sftp::Attributes>& facts) {
+        return facts && facts->is_file() && facts->size;
     }
 
     // Calls `act` for the files that go on.
@@ -116,24 +123,22 @@ private:
         session_.wait();
     }
 
-    // What is at its place already, and how much of a part is the file's beginning. Without a shell all is sent again.
+    // What is at its place already, and how much of a part is the file's beginning.
     void compare_what_is_there() {
-        if (place_.shell == nullptr) return;
         std::vector<SshShell::Piece> pieces;
         std::vector<std::pair<Sending*, ContentHash>> expected; // hash of each piece
         for_each([&](Sending& file) {
-            const auto is_file = [](const auto& facts) { return facts && facts->is_file() && facts->size; };
             if (is_file(file.target_facts) && *file.target_facts->size == file.file->bytes) {
                 pieces.push_back({file.target, file.file->bytes, false});
                 expected.emplace_back(&file, file.file->sha256);
-            } else if (is_file(file.part_facts) && *file.part_facts->size >= kWorthResuming &&
+            } else if (!by_rsync(file) && is_file(file.part_facts) && *file.part_facts->size >= kWorthResuming &&
                        *file.part_facts->size <= file.file->bytes) {
                 pieces.push_back({file.part, *file.part_facts->size, true});
                 expected.emplace_back(&file, sha256_of_slice(file.local.get(), 0, *file.part_facts->size).value_or(""));
             }
         });
         if (pieces.empty()) return;
-        const auto found = place_.shell->hashes(pieces);
+        const auto found = hashes_there(pieces);
         for (std::size_t i = 0; i < pieces.size(); ++i) {
             if (found[i].empty() || found[i] != expected[i].second.get()) continue;
             Sending& file = *expected[i].first;
@@ -143,6 +148,18 @@ private:
             else
                 file.verdict = Delivery::arrived();
         }
+    }
+
+    // Without a shell little is read, and much is sent again.
+    std::vector<std::string> hashes_there(const std::vector<SshShell::Piece>& pieces) {
+        if (place_.shell != nullptr) return place_.shell->hashes(pieces);
+        std::vector<std::pair<std::string, std::uint64_t>> to_read;
+        std::uint64_t bytes = 0;
+        for (const auto& piece : pieces) {
+            to_read.emplace_back(piece.path, piece.bytes);
+            bytes += piece.bytes;
+        }
+        return bytes < kSoonReadBack ? sftp::hash_all(session_, to_read) : std::vector<std::string>(pieces.size());
     }
 
     // That they are there already is no error, and what else is shows when the files are opened.
@@ -160,10 +177,22 @@ private:
                          });
     }
 
+    // What rsync compares with, where no broken try has left something.
+    void copy_what_is_there() {
+        if (place_.rsync == nullptr || place_.shell == nullptr) return;
+        std::vector<std::pair<std::string, std::string>> copies;
+        for_each([&](Sending& file) {
+            if (by_rsync(file) && is_file(file.target_facts) && !file.part_facts)
+                copies.emplace_back(file.target, file.part);
+        });
+        place_.shell->copy(copies);
+    }
+
     void open_parts() {
         for_each([&](Sending& file) {
             file.next = file.arrived = file.there;
-            const std::uint32_t flags = sftp::kWrite | sftp::kCreate | (file.there > 0 ? 0 : sftp::kTruncate);
+            const bool goes_on = file.there > 0 || by_rsync(file);
+            const std::uint32_t flags = sftp::kWrite | sftp::kCreate | (goes_on ? 0 : sftp::kTruncate);
             session_.request(Type::open, Writer().text(file.part).number(flags).mode(kFileMode).take(),
                              [&file](const Reply& reply) {
                                  file.handle = reply.text;
@@ -189,42 +218,58 @@ private:
 
     void send() {
         std::size_t first = 0; // those before it have been sent
-        std::string block(session_.write_size(), '\0');
         session_.wait([&] {
-            while (first < files_.size() && !send_piece(files_[first], block)) ++first;
+            while (first < files_.size() && !send_piece(files_[first])) ++first;
             return first < files_.size();
         });
         if (hashed_meanwhile_ && !files_[0].goes_on()) place_.shell->hash_of_grown(); // of no use
     }
 
     // False: there is nothing more to send of it.
-    bool send_piece(Sending& file, std::string& block) {
-        if (!file.goes_on() || file.next == file.file->bytes) return false;
-        const std::uint64_t wanted = std::min<std::uint64_t>(block.size(), file.file->bytes - file.next);
-        ssize_t got = 0;
-        do got = ::pread(file.local.get(), block.data(), wanted, off_t(file.next));
-        while (got < 0 && errno == EINTR);
-        if (got <= 0) {
+    bool send_piece(Sending& file) {
+        if (!file.goes_on() || file.next == file.file->bytes || by_rsync(file)) return false;
+        const std::size_t size = std::min<std::uint64_t>(session_.write_size(), file.file->bytes - file.next);
+        const auto failed = [&file](int error) {
             const std::string& name = file.file->local.native();
             file.verdict =
-                Delivery::passing(got < 0 ? fmt::format("read {}: {}", name, std::strerror(errno))
-                                          : fmt::format("{} is shorter than its {} bytes", name, file.file->bytes));
-            return false;
-        }
-        const std::size_t size = std::size_t(got);
-        session_.request(Type::write,
-                         Writer().text(file.handle).big_number(file.next).text({block.data(), size}).take(),
-                         [this, &file, size](const Reply& reply) {
-                             if (!reply.ok()) {
-                                 file.trouble = reply.status;
-                                 return;
-                             }
-                             file.arrived += size;
-                             progress_.moved(file.index, size);
-                             hash_meanwhile();
-                         });
+                Delivery::passing(error != 0 ? fmt::format("read {}: {}", name, std::strerror(error))
+                                             : fmt::format("{} is shorter than its {} bytes", name, file.file->bytes));
+        };
+        const auto take = [this, &file, size](const Reply& reply) {
+            if (!reply.ok()) {
+                file.trouble = reply.status;
+                return;
+            }
+            file.arrived += size;
+            progress_.moved(file.index, size);
+            hash_meanwhile();
+        };
+        session_.write(file.handle, file.next, size, file.local.get(), failed, take);
         file.next += size;
         return true;
+    }
+
+    void send_by_rsync() {
+        if (place_.rsync == nullptr) return;
+        std::vector<RsyncFile> files;
+        std::vector<Sending*> which;
+        for_each([&](Sending& file) {
+            if (!by_rsync(file)) return;
+            files.push_back({file.local.get(), file.part.substr(place_.root.size()), file.file->bytes});
+            which.push_back(&file);
+        });
+        if (files.empty()) return;
+        complaint_ = place_.rsync->bring(
+            files, place_.root, [&](std::size_t i, std::uint64_t bytes) { progress_.moved(which[i]->index, bytes); });
+        for (Sending* file : which) {
+            file->arrived = file->file->bytes;
+            // It may have grown since it was looked at.
+            session_.request(Type::fsetstat, Writer().text(file->handle).size(file->arrived).take(),
+                             [file](const Reply& reply) {
+                                 if (!reply.ok()) file->trouble = reply.status;
+                             });
+        }
+        session_.wait();
     }
 
     // The hashes are worked out while the disk takes in what they are of.
@@ -280,8 +325,10 @@ private:
             Sending& file = files_[i];
             if (!file.goes_on() || (!found[i].empty() && found[i] == file.file->sha256.get())) continue;
             if (progress_.cancelled()) throw Cancelled{}; // that may be why
-            file.verdict =
-                Delivery::passing(file.file->local.native() + " changed while it was sent, or did not arrive whole");
+            const bool is_told = by_rsync(file) && !complaint_.empty();
+            file.verdict = Delivery::passing(is_told ? place_.shown + ": " + complaint_
+                                                     : file.file->local.native() +
+                                                           " changed while it was sent, or did not arrive whole");
             session_.request(Type::remove, Writer().text(file.part).take(), [](const Reply&) {});
         }
         session_.wait();
@@ -361,6 +408,7 @@ private:
     std::vector<Sending> files_;
     bool hashed_meanwhile_ = false;
     std::string forbidden_; // a folder that may not be made
+    std::string complaint_; // of rsync
 };
 
 } // namespace

@@ -7,6 +7,7 @@
 
 #include <poster/remote.hpp>
 
+#include "rsync.hpp"
 #include "sftp_session.hpp"
 #include "ssh_shell.hpp"
 
@@ -16,12 +17,16 @@ namespace poster {
 struct SshPlace {
     sftp::Session* session = nullptr;
     SshShell* shell = nullptr;     // nullptr: there is none
+    Rsync* rsync = nullptr;        // nullptr: large files go by SFTP too
     std::string root;              // of the copies, from the root of the file system on
     std::string shown;             // "user@host"
     std::set<std::string> folders; // that are there
 
     std::string at(const std::string& path) const { return root == "/" ? root + path : root + "/" + path; }
 };
+
+// So many bytes are read back sooner than a login takes.
+inline constexpr std::uint64_t kSoonReadBack = 4 << 20;
 
 // How many files, from the beginning of these, are brought there at once.
 std::size_t batch_size(std::span<const RemoteFile> files, const SshPlace& place);

@@ -13,14 +13,14 @@ constexpr std::uint32_t kMostPacket = 1 << 20; // larger is no SFTP: text of a l
 constexpr std::size_t kWindow = 4 << 20;       // of bytes on their way
 constexpr std::size_t kMostWaiting = 512;      // requests on their way
 constexpr std::size_t kMostQueued = 1 << 20;   // bytes that the program has not taken yet
-constexpr std::size_t kMostAtOnce = 128 << 10; // bytes read or written by one request
+constexpr std::size_t kMostAtOnce = 255 << 10; // bytes read or written by one request
 constexpr std::size_t kMostOpen = 256;
 constexpr int kTurnMs = 100;
 
 } // namespace
 
 Session::Session(ChildProcess& program, std::function<void()> check) : program_(program), check_(std::move(check)) {
-    out_ = Writer().number(5).take() + char(Type::init) + Writer().number(kVersion).take();
+    out_.add(Writer().number(5).take() + char(Type::init) + Writer().number(kVersion).take());
     while (!greeted_) turn();
     if (has("limits@openssh.com")) learn_limits();
 }
@@ -38,19 +38,28 @@ void Session::learn_limits() {
     open_files_ = std::max<std::size_t>(within(limits.big_number(), kMostOpen), 1);
 }
 
-void Session::send(Type type, std::string_view body) {
-    const std::uint32_t id = next_id_;
-    out_ += Writer().number(std::uint32_t(body.size() + 5)).take();
-    out_ += char(type);
-    out_ += Writer().number(id).take();
-    out_ += body;
+void Session::begin_packet(Type type, std::size_t body) {
+    out_.add(Writer().number(std::uint32_t(body + 5)).take() + char(type) + Writer().number(next_id_).take());
+}
+
+void Session::expect_reply(std::size_t weight, Handler handler) {
+    weight_waiting_ += weight;
+    waiting_.emplace(next_id_++, Waiting{std::move(handler), weight});
 }
 
 void Session::request(Type type, const std::string& body, Handler handler) {
-    send(type, body);
-    const std::size_t weight = type == Type::read ? read_size_ : body.size();
-    weight_waiting_ += weight;
-    waiting_.emplace(next_id_++, Waiting{std::move(handler), weight});
+    begin_packet(type, body.size());
+    out_.add(body);
+    expect_reply(type == Type::read ? read_size_ : body.size(), std::move(handler));
+}
+
+void Session::write(const std::string& handle, std::uint64_t offset, std::size_t bytes, int file,
+                    Outgoing::Failed failed, Handler handler) {
+    const std::string place = Writer().text(handle).big_number(offset).number(std::uint32_t(bytes)).take();
+    begin_packet(Type::write, place.size() + bytes);
+    out_.add(place);
+    out_.add_piece(file, offset, bytes, std::move(failed));
+    expect_reply(bytes, std::move(handler));
 }
 
 void Session::request(std::string_view extension, const std::string& body, Handler handler) {
@@ -71,8 +80,7 @@ Reply Session::ask(std::string_view extension, const std::string& body) {
 void Session::wait(const std::function<bool()>& more) {
     bool others = bool(more);
     for (;;) {
-        while (others && weight_waiting_ < kWindow && waiting_.size() < kMostWaiting &&
-               out_.size() - sent_ < kMostQueued) {
+        while (others && weight_waiting_ < kWindow && waiting_.size() < kMostWaiting && out_.size() < kMostQueued) {
             const std::uint32_t before = next_id_;
             others = more();
             if (next_id_ == before) break; // it waits for an answer itself
@@ -83,18 +91,12 @@ void Session::wait(const std::function<bool()>& more) {
 }
 
 void Session::flush() {
-    while (sent_ < out_.size()) turn();
+    while (!out_.empty()) turn();
 }
 
 void Session::turn() {
     check_();
-    std::string_view rest = std::string_view(out_).substr(sent_);
-    const bool open = program_.exchange(rest, in_, kTurnMs);
-    sent_ = out_.size() - rest.size();
-    if (rest.empty() || sent_ > kMostQueued) {
-        out_.erase(0, sent_);
-        sent_ = 0;
-    }
+    const bool open = program_.exchange(out_, in_, kTurnMs);
     take_packets();
     if (!open) throw Lost{};
 }

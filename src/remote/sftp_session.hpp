@@ -27,6 +27,9 @@ public:
 
     void request(Type type, const std::string& body, Handler handler);
     void request(std::string_view extension, const std::string& body, Handler handler);
+    // Writes so many bytes there from the same place in a file, which stays open until it is answered.
+    void write(const std::string& handle, std::uint64_t offset, std::size_t bytes, int file, Outgoing::Failed failed,
+               Handler handler);
     Reply ask(Type type, const std::string& body);
     Reply ask(std::string_view extension, const std::string& body);
     // Sends and receives until all is answered. `more` is asked for further requests whenever there is room for some,
@@ -41,7 +44,8 @@ public:
     std::size_t open_files() const { return open_files_; } // at a time
 
 private:
-    void send(Type type, std::string_view body);
+    void begin_packet(Type type, std::size_t body);
+    void expect_reply(std::size_t weight, Handler handler);
     void turn();
     void take_packets();
     void take_packet(std::string_view packet);
@@ -57,8 +61,8 @@ private:
     std::unordered_map<std::string, std::string> extensions_;
     std::uint32_t next_id_ = 0;
     std::size_t weight_waiting_ = 0;
-    std::string out_, in_;
-    std::size_t sent_ = 0; // of out_
+    Outgoing out_;
+    std::string in_;
     bool greeted_ = false;
     std::size_t read_size_ = 32 << 10, write_size_ = 32 << 10, open_files_ = 64;
 };

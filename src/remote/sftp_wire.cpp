@@ -39,6 +39,10 @@ Writer& Writer::mode(std::uint32_t permissions) {
     return number(kHasMode).number(permissions);
 }
 
+Writer& Writer::size(std::uint64_t bytes) {
+    return number(kHasSize).big_number(bytes);
+}
+
 std::string_view Reader::take(std::size_t count) {
     if (bytes_.size() < count) throw Error("the SFTP server sent a packet that is cut short");
     const std::string_view taken = bytes_.substr(0, count);

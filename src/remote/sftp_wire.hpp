@@ -19,6 +19,7 @@ enum class Type : std::uint8_t {
     write = 6,
     lstat = 7,
     fstat = 8,
+    fsetstat = 10,
     opendir = 11,
     readdir = 12,
     remove = 13,
@@ -54,6 +55,7 @@ public:
     Writer& big_number(std::uint64_t value);
     Writer& text(std::string_view bytes);    // with its length
     Writer& mode(std::uint32_t permissions); // attributes with nothing else
+    Writer& size(std::uint64_t bytes);       // likewise
     std::string take() { return std::move(bytes_); }
 
 private:

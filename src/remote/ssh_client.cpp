@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr auto kPatience = std::chrono::milliseconds(20'000); // with ssh -G, which may run programs of the user's
-constexpr std::string_view kSocketFolder = "poster-ssh-";
+constexpr std::string_view kOurFolder = "poster-ssh-";
 constexpr std::size_t kLongestPlace = 60; // of a socket's 107, together with the names below it and what ssh adds
 
 bool aes_is_fast() {
@@ -52,13 +52,13 @@ fs::path place_for_sockets() {
 }
 
 // Those of processes that are gone: a killed one cannot remove its own.
-void remove_old_sockets(const fs::path& place) {
+void remove_old_folders(const fs::path& place) {
     std::error_code failure;
     for (fs::directory_iterator entry(place, failure); !failure && entry != fs::directory_iterator();
          entry.increment(failure)) {
         const std::string name = entry->path().filename().native();
-        if (!name.starts_with(kSocketFolder)) continue;
-        const int pid = std::atoi(name.c_str() + kSocketFolder.size());
+        if (!name.starts_with(kOurFolder)) continue;
+        const int pid = std::atoi(name.c_str() + kOurFolder.size());
         struct stat facts{};
         if (pid <= 0 || ::lstat(entry->path().c_str(), &facts) != 0 || facts.st_uid != ::getuid()) continue;
         std::error_code ignored;
@@ -89,10 +89,16 @@ SshClient::SshClient(SshDestination to, fs::path config) : to_(std::move(to)), c
 
 SshClient::~SshClient() {
     std::error_code ignored;
-    if (!control_dir_.empty()) fs::remove_all(control_dir_, ignored);
+    if (!folder_.empty()) fs::remove_all(folder_, ignored);
 }
 
 std::vector<std::string> SshClient::command() {
+    auto words = command_alone();
+    for (auto& word : with_control("no")) words.push_back(std::move(word));
+    return words;
+}
+
+std::vector<std::string> SshClient::command_alone() {
     learn();
     std::vector<std::string> words{"ssh"};
     if (!config_.empty()) words.insert(words.end(), {"-F", config_.native()});
@@ -131,25 +137,31 @@ void SshClient::learn() {
 }
 
 void SshClient::make_control_dir() {
-    if (!shares_ || !control_dir_.empty()) return;
-    const fs::path place = place_for_sockets();
-    remove_old_sockets(place);
-    std::string name = (place / fmt::format("{}{}-XXXXXX", kSocketFolder, ::getpid())).native();
-    if (::mkdtemp(name.data()) == nullptr) {
+    if (!shares_) return;
+    try {
+        folder();
+    } catch (const Error&) { // every program logs in by itself
         shares_ = false;
-        return;
     }
-    control_dir_ = name;
+}
+
+fs::path SshClient::folder() {
+    if (!folder_.empty()) return folder_;
+    const fs::path place = place_for_sockets();
+    remove_old_folders(place);
+    std::string name = (place / fmt::format("{}{}-XXXXXX", kOurFolder, ::getpid())).native();
+    if (::mkdtemp(name.data()) == nullptr) throw_errno("make a folder in " + place.native(), errno);
+    return folder_ = name;
 }
 
 std::vector<std::string> SshClient::with_control(const char* master) const {
     if (!shares_) return {};
-    const std::string path = (control_dir_ / std::to_string(connections_)).native();
+    const std::string path = (folder_ / std::to_string(connections_)).native();
     return {"-o", std::string{"ControlMaster="} + master, "-o", "ControlPath=" + path, "-o", "ControlPersist=no"};
 }
 
 std::unique_ptr<ChildProcess> SshClient::start_sftp() {
-    auto words = command();
+    auto words = command_alone();
     make_control_dir();
     ++connections_;
     for (const auto& word : with_control("yes")) words.push_back(word);
@@ -159,7 +171,6 @@ std::unique_ptr<ChildProcess> SshClient::start_sftp() {
 
 std::unique_ptr<ChildProcess> SshClient::start_shell() {
     auto words = command();
-    for (const auto& word : with_control("no")) words.push_back(word);
     words.insert(words.end(), {"--", to_.host, "sh"});
     return std::make_unique<ChildProcess>(words);
 }

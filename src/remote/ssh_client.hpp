@@ -25,10 +25,13 @@ public:
     std::unique_ptr<ChildProcess> start_sftp();
     // `sh` there, reading commands.
     std::unique_ptr<ChildProcess> start_shell();
-    // ssh's own command line up to the host, for a program that wants one (rsync).
+    // ssh's command line up to the host, through the connection that is there, for a program that wants one (rsync).
     std::vector<std::string> command();
+    // One of our own, for as long as this object lives. Throws Error.
+    std::filesystem::path folder();
 
 private:
+    std::vector<std::string> command_alone();
     void learn();
     void make_control_dir();
     std::vector<std::string> with_control(const char* master) const;
@@ -37,8 +40,8 @@ private:
     std::filesystem::path config_;
     std::vector<std::string> options_;
     bool learnt_ = false;
-    bool shares_ = true; // one connection by a socket of ours; false: as the user has configured it
-    std::filesystem::path control_dir_;
+    bool shares_ = true;           // one connection by a socket of ours; false: as the user has configured it
+    std::filesystem::path folder_; // for the socket as well
     int connections_ = 0;
 };
 

@@ -103,6 +103,7 @@ struct SshRemote::Connection {
     std::unique_ptr<ChildProcess> program;
     std::unique_ptr<sftp::Session> session;
     std::unique_ptr<SshShell> shell;
+    std::unique_ptr<Rsync> rsync;
     bool shell_tried = false;
     SshPlace place;
 
@@ -113,8 +114,8 @@ struct SshRemote::Connection {
     }
 };
 
-SshRemote::SshRemote(SshDestination to, const std::filesystem::path& config)
-    : to_(std::move(to)), client_(to_, config) {}
+SshRemote::SshRemote(SshDestination to, const std::filesystem::path& config, Method method)
+    : to_(std::move(to)), client_(to_, config), method_(method) {}
 
 SshRemote::~SshRemote() = default;
 
@@ -141,6 +142,10 @@ SshRemote::Connection& SshRemote::connect() {
     made.place.session = made.session.get();
     made.place.shown = to_.host;
     made.place.root = resolve(*made.session, to_.path);
+    if (method_ == Method::rsync) {
+        made.rsync = std::make_unique<Rsync>(client_.command(), to_.host, client_.folder() / "rsync", check);
+        made.place.rsync = made.rsync.get();
+    }
     return made;
 }
 
@@ -191,7 +196,9 @@ void SshRemote::transfer(std::span<const RemoteFile> files, Progress& progress, 
 
 void SshRemote::put(std::span<const RemoteFile> files, Progress& progress) {
     transfer(files, progress, [&](Connection& connection, std::vector<bool>& told) {
-        open_shell(connection);
+        std::uint64_t bytes = 0;
+        for (const auto& file : files) bytes += file.bytes;
+        if (bytes >= kSoonReadBack) open_shell(connection);
         for (std::size_t first = 0; first < files.size();) {
             const std::size_t count = batch_size(files.subspan(first), connection.place);
             put_batch(connection.place, files.subspan(first, count), first, progress, told);

@@ -13,8 +13,11 @@ namespace poster {
 
 class SshRemote : public Remote {
 public:
+    // How large files are sent. rsync sends of one that replaces another only what differs; it must be at both ends.
+    enum class Method { sftp, rsync };
+
     // `config`: for ssh, instead of ~/.ssh/config; empty: that one. Nothing is contacted before it is used.
-    SshRemote(SshDestination to, const std::filesystem::path& config);
+    SshRemote(SshDestination to, const std::filesystem::path& config, Method method);
     ~SshRemote() override;
 
     std::string destination() const override;
@@ -39,6 +42,7 @@ private:
 
     SshDestination to_;
     SshClient client_;
+    Method method_;
     Progress* progress_ = nullptr; // of the call that is under way
     std::unique_ptr<Connection> connection_;
 };

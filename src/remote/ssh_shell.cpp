@@ -94,16 +94,15 @@ std::optional<std::string> SshShell::run(const std::string& script, int patience
 
 // In braces: the shell has read all of it before it begins, and what a command in it reads is what is typed after.
 void SshShell::start(const std::string& script) {
-    typed_ = fmt::format("{{\n{}\nprintf '\\n%s\\n' '{}'\n}}\n", script,
-                         std::string_view(end_mark_).substr(1, end_mark_.size() - 2));
+    typed_.clear();
+    typed_.add(fmt::format("{{\n{}\nprintf '\\n%s\\n' '{}'\n}}\n", script,
+                           std::string_view(end_mark_).substr(1, end_mark_.size() - 2)));
     printed_.clear();
     move(0);
 }
 
 void SshShell::move(int timeout_ms) {
-    std::string_view rest = typed_;
-    if (open_) open_ = program_->exchange(rest, printed_, timeout_ms);
-    typed_.erase(0, typed_.size() - rest.size());
+    if (open_) open_ = program_->exchange(typed_, printed_, timeout_ms);
 }
 
 std::optional<std::string> SshShell::await(int patience_ms) {
@@ -143,7 +142,7 @@ bool SshShell::listens() const {
 }
 
 void SshShell::feed() {
-    typed_ += fmt::format("{} {}\n", fed_, grown_ - fed_);
+    typed_.add(fmt::format("{} {}\n", fed_, grown_ - fed_));
     fed_ = grown_;
     move(0);
 }
@@ -156,7 +155,7 @@ std::string SshShell::hash_of_grown() {
     if (listens()) {
         ++grown_; // what is behind the last whole one
         feed();
-        typed_ += "end\n";
+        typed_.add("end\n");
     }
     const auto printed = await(kForever);
     const auto lines = split(printed.value_or(""), '\n');
@@ -172,6 +171,14 @@ std::vector<std::string> SshShell::hashes(const std::vector<Piece>& pieces) {
         if (found[i].empty()) others.push_back(i);
     if (!others.empty()) hash_alone(pieces, others, found);
     return found;
+}
+
+void SshShell::copy(const std::vector<std::pair<std::string, std::string>>& from_and_to) {
+    if (from_and_to.empty() || !usable()) return;
+    std::string script;
+    for (const auto& [from, to] : from_and_to)
+        script += fmt::format("cp {} {} </dev/null >/dev/null 2>&1\n", shell_quote(from), shell_quote(to));
+    run(script, kForever);
 }
 
 // All small ones by one program: a thousand would take longer to start than to run.

@@ -30,6 +30,8 @@ public:
     bool has_answered();
     // The SHA-256 of each; empty where it is not known.
     std::vector<std::string> hashes(const std::vector<Piece>& pieces);
+    // Makes copies beside each other there, as far as that goes.
+    void copy(const std::vector<std::pair<std::string, std::string>>& from_and_to);
     // Begins to hash a file while it grows; nothing else is asked of the shell until the hash is.
     void hash_as_it_grows(const std::string& path);
     void has_grown_to(std::uint64_t bytes); // returns at once
@@ -51,8 +53,9 @@ private:
 
     std::unique_ptr<ChildProcess> program_;
     std::function<void()> check_;
-    std::string end_mark_, typed_, printed_; // typed: what it has not taken yet
-    bool open_ = true;                       // it may print more
+    std::string end_mark_, printed_;
+    Outgoing typed_;   // what it has not taken yet
+    bool open_ = true; // it may print more
     bool learnt_ = false;
     std::string many_, one_; // the commands that hash
     bool usable_ = false, python_ = false;

@@ -29,7 +29,7 @@ void make_program(const fs::path& path, const std::string& script) {
 struct FakeHost : RemoteFixture {
     fs::path root = place.path() / "host";
     Variable path{"PATH", (place.path() / "bin").native() + ":" + std::getenv("PATH")};
-    SshRemote remote{parse_ssh_destination("me@host:" + root.native()), {}};
+    SshRemote remote{parse_ssh_destination("me@host:" + root.native()), {}, SshRemote::Method::sftp};
     std::unique_ptr<NotedProgress> last_put;
 
     FakeHost(const std::string& shell = "exec sh", const std::string& sftp = std::string("exec ") + kSftpServer) {
