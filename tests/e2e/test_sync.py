@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -316,6 +317,37 @@ class Hindered(SyncTest):
         self.assertEqual(self.sync("--callback", "local").returncode, 1)
         self.assertEqual((there / "later").read_text(), "later")
         self.assertIn("files/later", listed())
+
+    @needs_root
+    @unittest.skipUnless(shutil.which("setpriv"), "no setpriv")
+    def test_a_file_that_may_not_be_read_is_told_and_the_others_are_copied(self):
+        self.settings.pop("POSTER_MAILBOX_PATH")
+        _, run = self.make_run("cd $POSTER_FILES_DIR; echo 1 > a; echo 2 > closed; echo 3 > z", POSTER_SYNC_MODE="manual")
+        self.tmp.chmod(0o755)
+        for path in (self.nas, self.cwd, self.store, *pathlib.Path(self.store).rglob("*")):
+            os.chown(path, 65534, 65534, follow_symlinks=False)
+        program = shutil.copy(POSTER_TEST, self.tmp)  # where that user may read it
+        closed, there = (root / "runs" / run / "files" for root in (pathlib.Path(self.store), self.nas))
+        closed /= "closed"
+        closed.chmod(0)
+
+        def sync(*options):
+            words = ("sync", run, *options, "--store", str(self.store))
+            alone = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", program)
+            return subprocess.run((*alone, *words), env=self.environment(), cwd=self.cwd, capture_output=True, text=True, timeout=120)
+
+        done = sync()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("files/closed failed: cannot read files/closed: Permission denied", done.stdout)
+        self.assertIn("make it readable, or leave it out with [upload] exclude", done.stdout)
+        self.assertEqual(sorted(os.listdir(there)), ["a", "z"])
+        listed = [file["path"] for file in json.loads((there.parent / "manifest.json").read_text())["files"]]
+        self.assertEqual([path for path in listed if path.startswith("files/")], ["files/a", "files/z"])
+        again = sync()
+        self.assertEqual((again.returncode, again.stdout), (1, ""))  # it waits for the user
+        closed.chmod(0o600)
+        self.assertEqual(sync("--retry-failed").returncode, 0)
+        self.assert_copied(run)
 
     def test_something_odd_in_place_of_the_outboxs_folders_is_told(self):
         _, run = self.make_run(POSTER_SYNC_MODE="manual")
