@@ -27,6 +27,7 @@ struct Delivery {
     std::string help;                        // what the user can do about it; empty: nothing is known
     std::optional<Milliseconds> retry_after; // as the remote asks for it
     bool perhaps = false;                    // of retry: it may have arrived all the same
+    bool lost = false;                       // of failed, by verify: it is not there any more, or with other bytes
 
     static Delivery arrived(std::string receipt_of_it = {}) {
         return {State::delivered, std::move(receipt_of_it), {}, {}, {}, false};
@@ -40,6 +41,13 @@ struct Delivery {
     }
     static Delivery permanent(std::string why, std::string what_to_do) {
         return {State::failed, {}, std::move(why), std::move(what_to_do), {}, false};
+    }
+    static Delivery gone_from(const std::string& place) {
+        return {State::failed, {}, place + " is not there", "it was deleted, or never copied there", {}, false, true};
+    }
+    static Delivery changed_at(const std::string& place) {
+        return {State::failed, {},  place + " is not what was copied there", "it was changed or damaged since", {},
+                false,         true};
     }
 };
 

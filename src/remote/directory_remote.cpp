@@ -189,14 +189,6 @@ bool is_there(int folder, const RemoteFile& file, const std::string& name, const
     return hash_of(opened.fd.get(), shown, progress) == file.sha256.get();
 }
 
-Delivery missing(const fs::path& shown) {
-    return Delivery::permanent(shown.native() + " is not there", "it was deleted, or never copied there");
-}
-
-Delivery changed(const fs::path& shown) {
-    return Delivery::permanent(shown.native() + " is not what was copied there", "it was changed or damaged since");
-}
-
 } // namespace
 
 DirectoryRemote::DirectoryRemote(fs::path root) : root_(std::move(root)) {}
@@ -237,12 +229,13 @@ void DirectoryRemote::get(std::span<const RemoteFile> files, Progress& progress)
             opened = open_file(open_folder(root_, parts, Missing::fail).get(), name, shown);
         } catch (const SystemError& error) {
             if (error.code() != ENOENT) throw;
-            return missing(shown);
+            return Delivery::gone_from(shown.native());
         }
         if (file.sha256.empty()) file.bytes = opened.bytes;
-        if (opened.bytes != file.bytes) return changed(shown);
+        if (opened.bytes != file.bytes) return Delivery::changed_at(shown.native());
         const Fd folder = open_root(file.local.parent_path());
-        return copy_verified({opened.fd.get(), shown}, folder.get(), file.local, file, index, progress, changed(shown));
+        return copy_verified({opened.fd.get(), shown}, folder.get(), file.local, file, index, progress,
+                             Delivery::changed_at(shown.native()));
     });
 }
 
@@ -261,9 +254,9 @@ void DirectoryRemote::verify(std::span<const RemoteFile> files, Progress& progre
             if (is_there(folder.get(), file, name, shown, progress)) return Delivery::arrived();
         } catch (const SystemError& error) {
             if (error.code() != ENOENT) throw;
-            return missing(shown);
+            return Delivery::gone_from(shown.native());
         }
-        return changed(shown);
+        return Delivery::changed_at(shown.native());
     });
 }
 

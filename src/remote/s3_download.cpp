@@ -44,14 +44,6 @@ struct Fetch {
     std::atomic<std::uint64_t> next{0};
 };
 
-Delivery missing(const std::string& shown) {
-    return Delivery::permanent(shown + " is not there", "it was deleted, or never copied there");
-}
-
-Delivery changed(const std::string& shown) {
-    return Delivery::permanent(shown + " is not what was copied there", "it was changed or damaged since");
-}
-
 class Download : public S3Transfer {
 public:
     Download(S3Session& session, const std::string& prefix, std::uint64_t part_bytes, std::span<const RemoteFile> files,
@@ -112,11 +104,11 @@ private:
             client.get(name, range, sink);
         } catch (const S3Error& error) {
             if (error.code == "NoSuchKey" || (error.status == 404 && error.code.empty())) {
-                finish(fetch.index, missing(shown_object(place_, name)));
+                finish(fetch.index, Delivery::gone_from(shown_object(place_, name)));
                 return false;
             }
             if (error.status != 416) throw;
-            finish(fetch.index, changed(shown_object(place_, name))); // it is shorter
+            finish(fetch.index, Delivery::changed_at(shown_object(place_, name))); // it is shorter
             return false;
         }
         return true;
@@ -128,7 +120,7 @@ private:
         fetch.part.flush();
         const bool whole = it.sha256.empty() || (::lseek(fetch.part.fd(), 0, SEEK_END) == off_t(it.bytes) &&
                                                  sha256_of_slice(fetch.part.fd(), 0, it.bytes) == it.sha256.get());
-        if (!whole) return finish(fetch.index, changed(shown));
+        if (!whole) return finish(fetch.index, Delivery::changed_at(shown));
         fetch.part.put_in_place();
         finish(fetch.index, Delivery::arrived());
     }
@@ -151,10 +143,11 @@ protected:
         const auto object = client.head(name);
         if (!object) {
             if (!looked_.exchange(true)) client.names(prefix_ + "/"); // throws where there is no bucket
-            return finish(index, missing(shown));
+            return finish(index, Delivery::gone_from(shown));
         }
-        if (object->bytes != it.bytes) return finish(index, changed(shown));
-        finish(index, is_same(client, *object, name, it) ? Delivery::arrived(object->etag) : changed(shown));
+        if (object->bytes != it.bytes) return finish(index, Delivery::changed_at(shown));
+        finish(index,
+               is_same(client, *object, name, it) ? Delivery::arrived(object->etag) : Delivery::changed_at(shown));
     }
 
 private:

@@ -74,8 +74,7 @@ bool take(Fetching& fetching, std::string_view piece, Progress& progress) {
 }
 
 Delivery changed(const SshPlace& place, const std::string& path) {
-    return Delivery::permanent(place.shown + ": " + path + " is not what was copied there",
-                               "it was changed or damaged since");
+    return Delivery::changed_at(place.shown + ": " + path);
 }
 
 Delivery end(Fetching& fetching, const sftp::Reading& reading, const SshPlace& place) {

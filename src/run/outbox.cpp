@@ -189,7 +189,10 @@ OutboxView Outbox::view(const std::string& callback) const {
                 WallTime& known = newest[{destination, path}];
                 if (const WallTime at = time_at(record, "time"); at >= known) {
                     known = at;
-                    view.copies[destination][path] = copy_of(record);
+                    if (member(record, "lost") == true)
+                        view.copies[destination].erase(path);
+                    else
+                        view.copies[destination][path] = copy_of(record);
                 }
             } else if (!destination.empty()) {
                 advance(view.copying[destination], record, false);
@@ -285,6 +288,10 @@ void OutboxNotes::copied(const std::string& destination, const std::string& path
                                 {"modified_ns", copy.modified_ns},
                                 {"sha256", copy.sha256},
                                 {"receipt", copy.receipt}}));
+}
+
+void OutboxNotes::lost(const std::string& destination, const std::string& path) {
+    append_line(file_, line_of({{"time", time()}, {"to", destination}, {"path", path}, {"lost", true}}));
 }
 
 void OutboxNotes::copying(const std::string& destination, const Delivery& delivery, int tries, WallTime next_try) {

@@ -91,6 +91,8 @@ public:
     void begun(const std::string& key);
     void ended(const std::string& key, const Delivery& delivery, int tries, WallTime next_try);
     void copied(const std::string& destination, const std::string& path, const Copy& copy);
+    // It is not there any more, as verifying has shown.
+    void lost(const std::string& destination, const std::string& path);
     // The copies to a destination as a whole: all there, or what hinders them.
     void copying(const std::string& destination, const Delivery& delivery, int tries, WallTime next_try);
 

@@ -70,6 +70,7 @@ public:
             for (const auto& [path, file] : confirmed_) count(file.copy);
             return std::move(result_);
         }
+        if (!lost_.empty()) note_lost();
         if (!confirmed_.empty()) take_away_confirmed();
         return std::move(result_);
     }
@@ -146,7 +147,20 @@ private:
                 confirmed_[paths_[i]] = {place_.callback, place_.destination, copies_[i]};
             else
                 result_.kept[paths_[i]] = answer;
+            if (answer.lost && !rules_.dry_run) {
+                lost_.push_back(paths_[i]);
+                result_.kept[paths_[i]].error += "; the next poster sync sends it again";
+            }
         }
+    }
+
+    // The next sync sends them again. Where one is at work this moment, the next gc sees them again.
+    void note_lost() const {
+        const auto lease = Lease::acquire(outbox_.dir() / "lease", place_.callback + "-copies");
+        if (!lease) return;
+        OutboxNotes notes(outbox_, place_.callback);
+        for (const auto& path : lost_) notes.lost(place_.destination, path);
+        store_.mark_pending(run_);
     }
 
     // Hashing and verifying may have taken hours: the run may go on by now, and need them.
@@ -192,6 +206,7 @@ private:
     std::vector<RemoteFile> files_;
     std::vector<std::string> paths_; // the same files
     std::vector<Copy> copies_;
+    std::vector<std::string> lost_;
     std::map<std::string, Evicted> confirmed_;
     Evictions result_;
 };

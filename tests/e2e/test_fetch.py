@@ -207,7 +207,7 @@ class CommonTests:
         self.poster("fetch", run.name, check=0)
         self.assertEqual(content_of(run), before)
 
-    def test_what_is_not_at_the_remote_as_it_was_delivered_is_not_deleted(self):
+    def damages(self):
         def gone(path):
             path.unlink()
 
@@ -219,7 +219,10 @@ class CommonTests:
             content[1000] ^= 1
             path.write_bytes(content)
 
-        for damage in (gone, cut, flipped)[: None if self.reads_again else 2]:
+        return (gone, cut, flipped)[: None if self.reads_again else 2]
+
+    def test_what_is_not_at_the_remote_as_it_was_delivered_is_not_deleted(self):
+        for damage in self.damages():
             with self.subTest(damage.__name__):
                 run = self.run_one()
                 damage(self.there(run, "files/deep/model.pt"))
@@ -231,6 +234,23 @@ class CommonTests:
                 (run / "files" / "deep" / "model.pt").unlink()
                 self.poster("fetch", run.name, "*.pt", check=1)
                 self.assertEqual(os.listdir(run / "files" / "deep"), [])
+                shutil.rmtree(run)
+
+    def test_what_is_lost_at_the_remote_is_sent_again_by_the_next_sync(self):
+        for damage in self.damages():
+            with self.subTest(damage.__name__):
+                run = self.run_one()
+                before = content_of(run)
+                damage(self.there(run, "files/deep/model.pt"))
+                self.poster("gc", "--delivered", "--larger", "50k", check=1)  # a dry run writes nothing
+                self.assertEqual(self.queued(), [])
+                done = self.poster("gc", "--delivered", "--larger", "50k", "--yes", check=1)
+                self.assertIn("the next poster sync sends it again", self.said(done))
+                self.poster("sync", check=0)
+                self.poster("gc", "--delivered", "--larger", "50k", "--yes", check=0)
+                self.assertFalse((run / "files" / "deep" / "model.pt").exists())
+                self.poster("fetch", run.name, check=0)
+                self.assertEqual(content_of(run), before)
                 shutil.rmtree(run)
 
     def test_what_has_changed_here_since_it_was_delivered_is_not_deleted(self):

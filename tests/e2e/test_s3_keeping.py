@@ -188,26 +188,29 @@ class Damage(S3Case):
         self.sync()
         self.copies = self.objects / "runs" / self.kept.name / "files"
 
-    def assert_noticed(self, name, why):
-        """By gc, which keeps the one here, and, where there is none, by fetch."""
-        local = self.kept / "files" / name
-        before = local.read_bytes()
+    def assert_noticed(self, *names, why):
+        """By gc, which keeps those here, and, where there are none, by fetch; and mended by the next sync."""
+        before = {name: (self.kept / "files" / name).read_bytes() for name in names}
         done = self.poster("gc", "--delivered", "--yes", check=1)
-        self.assertIn(f"files/{name} is kept", done.stderr.decode())
-        self.assertIn(why, done.stderr.decode())
-        self.assertEqual(local.read_bytes(), before)
-        local.rename(self.tmp / "aside")
-        done = self.poster("fetch", self.kept.name, name, check=1)
-        self.assertIn(why, (done.stdout + done.stderr).decode())
-        self.assertFalse(local.exists())
-        self.assertEqual([path.name for path in local.parent.iterdir() if path.name.startswith(".")], [])
-        (self.tmp / "aside").rename(local)
+        for name in names:
+            local = self.kept / "files" / name
+            self.assertIn(f"files/{name} is kept", done.stderr.decode())
+            self.assertIn(why, done.stderr.decode())
+            self.assertTrue(local.read_bytes() == before[name])
+            local.rename(self.tmp / "aside")
+            fetched = self.poster("fetch", self.kept.name, name, check=1)
+            self.assertIn(why, (fetched.stdout + fetched.stderr).decode())
+            self.assertFalse(local.exists())
+            self.assertEqual([path.name for path in local.parent.iterdir() if path.name.startswith(".")], [])
+            (self.tmp / "aside").rename(local)
+        self.sync()
+        for name in names:
+            self.assertTrue((self.copies / name).read_bytes() == before[name])
 
     def test_overwritten_by_another_program(self):
         for name in ("a", "large.bin"):
             self.boto3(OVERWRITE, bucket=self.bucket, key=f"runs/{self.kept.name}/files/{name}")
-        for name in ("a", "large.bin"):
-            self.assert_noticed(name, "is not what was copied there")
+        self.assert_noticed("a", "large.bin", why="is not what was copied there")
 
     def test_put_again_with_the_same_bytes_by_another_program_is_no_damage(self):
         """Nothing at the server says its hash then: it is read."""
@@ -220,11 +223,11 @@ class Damage(S3Case):
     def test_shortened(self):
         with open(self.copies / "large.bin", "r+b") as file:
             file.truncate(10 * MEBIBYTE)
-        self.assert_noticed("large.bin", "is not what was copied there")
+        self.assert_noticed("large.bin", why="is not what was copied there")
 
     def test_deleted(self):
         (self.copies / "large.bin").unlink()
-        self.assert_noticed("large.bin", "is not there")
+        self.assert_noticed("large.bin", why="is not there")
 
     def test_rotten_on_the_disk_of_the_server(self):
         """Which it does not notice: that takes reading."""
@@ -234,7 +237,7 @@ class Damage(S3Case):
             file.seek(7 * MEBIBYTE)
             file.write(bytes([byte[0] ^ 4]))
         self.env |= {"POSTER_S3_READ_BACK": "true"}
-        self.assert_noticed("large.bin", "is not what was copied there")
+        self.assert_noticed("large.bin", why="is not what was copied there")
 
     def test_what_is_sound_goes_and_comes_also_when_it_is_read(self):
         self.env |= {"POSTER_S3_READ_BACK": "true"}

@@ -84,6 +84,10 @@ TEST_CASE("copies are known by destination, the newest line of each path countin
     CHECK(view.copies["s3://one"]["run.json"].sha256 == "bb");
     CHECK(view.copies["s3://two"]["files/ä b"].bytes == 3);
     CHECK(view.copies["s3://three"].empty());
+    notes.lost("s3://one", "run.json");
+    CHECK(outbox.view("s3").copies["s3://one"].empty());
+    notes.copied("s3://one", "run.json", {12, 2, "bb", "etag3"});
+    CHECK(outbox.view("s3").copies["s3://one"].contains("run.json"));
 }
 
 TEST_CASE("copies that have arrived begin anew with their tries") {
