@@ -197,7 +197,7 @@ private:
 
     static ManifestThere manifest_there(const Place& place, const std::string& id, const fs::path& dir) {
         const Scratch scratch(dir);
-        return manifest_at(place, id, scratch.path());
+        return manifest_at(*place.remote, id, scratch.path() / ".manifest.tmp");
     }
 
     // By its manifest; where there is none, as this store's own notes have it.

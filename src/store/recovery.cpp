@@ -1,6 +1,7 @@
 #include "recovery.hpp"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -223,7 +224,12 @@ Outcome record_lost(const Store& store, const Abandoned& run) {
     outcome.duration = outcome.ended_at - started.value_or(outcome.ended_at);
     outcome.reason = reason_of(run, attempt);
     put_outcome(attempt, outcome);
+    struct stat facts{};
+    const bool known = ::stat((dir / "attempt.json").c_str(), &facts) == 0;
     write_json(dir / "attempt.json", attempt, true);
+    // No newer than what it was made of: whoever runs it knows better, and this must not replace that anywhere.
+    const timespec times[2] = {facts.st_atim, facts.st_mtim};
+    if (run.fetched && known) ::utimensat(AT_FDCWD, (dir / "attempt.json").c_str(), times, 0);
     store.announce(record, attempt);
     return outcome;
 }

@@ -20,9 +20,11 @@
 #include <text.hpp>
 
 #include "backoff.hpp"
+#include "confined.hpp"
 #include "hashing.hpp"
 #include "manifest.hpp"
 #include "pending.hpp"
+#include "place.hpp"
 
 namespace poster {
 
@@ -76,13 +78,14 @@ public:
     SyncResult bring_up_to_date() {
         OutboxView view = outbox_.view(callback_);
         known_ = view.copies[destination_];
-        coming_ = left_coming();
+        add_coming(manifest_from_json(read_file(draft_).value_or("")));
         const DeliveryState before = view.copying[destination_];
         std::vector<LocalFile> files = not_copied_yet(files_to_copy(store_.run_dir(id_), settings_), known_);
         if (store_.is_active(id_)) leave_out_what_is_written(files);
         const bool due = !files.empty() || before.receipt != digest_of(manifest());
         if (due && waits(before, digest_of(files))) return result_;
-        if (!files.empty()) send(files);
+        if (due) look_for_others();
+        if (!files.empty() && trouble_.error.empty()) send(files);
         // Also where something else is in trouble: nobody may find a manifest beside files that it does not tell of.
         const bool reachable = trouble_.error.empty() || result_.delivered > 0 || refused_here_ > 0;
         if (reachable && !cancelled() && before.receipt != digest_of(manifest())) put_manifest(Sending::manifest);
@@ -130,6 +133,7 @@ private:
             const std::lock_guard lock(mutex_);
             if (what_ == Sending::files) {
                 known_[local.path] = copy;
+                theirs_.erase(local.path);
                 coming_.erase(local.path);
             }
             if (what_ == Sending::announcement)
@@ -176,8 +180,9 @@ private:
         Batch fresh, replacing;
         std::uint64_t bytes = 0;
         for (std::size_t i = 0; i < files.size(); ++i) {
-            if (may_be_known(files[i]) && is_known(files[i], hashing.of(i).get())) continue;
-            Batch& batch = known_.contains(files[i].path) ? replacing : fresh;
+            if (may_be_known(files[i]) && was_touched_only(files[i], hashing.of(i).get())) continue;
+            const bool is_there = known_.contains(files[i].path) || theirs_.contains(files[i].path);
+            Batch& batch = is_there ? replacing : fresh;
             batch.sending.push_back(
                 {remote_path(files[i], id_), store_.run_dir(id_) / files[i].path, files[i].bytes, hashing.of(i)});
             batch.local.push_back(files[i]);
@@ -204,16 +209,48 @@ private:
         return announced_;
     }
 
+    bool is_known(const std::string& path, const Copy& copy) const {
+        const auto known = known_.find(path);
+        return known != known_.end() && known->second.sha256 == copy.sha256;
+    }
+
+    // Of what was coming, this is what has come, and this store has brought it.
+    bool has_come(const std::string& path, const Manifest& manifest) const {
+        const auto coming = manifest.coming.find(path);
+        return coming != manifest.coming.end() && std::any_of(coming->second.begin(), coming->second.end(),
+                                                              [&](const Copy& copy) { return is_known(path, copy); });
+    }
+
     // What earlier rounds may have brought there, of which no note tells.
-    Coming left_coming() const {
-        const auto left = manifest_from_json(read_file(draft_).value_or(""));
-        Coming coming = left ? left->coming : Coming{};
-        std::erase_if(coming, [&](const auto& file) {
-            const auto known = known_.find(file.first);
-            const auto is_known = [&](const Copy& copy) { return copy.sha256 == known->second.sha256; };
-            return known == known_.end() || std::any_of(file.second.begin(), file.second.end(), is_known);
-        });
-        return coming;
+    void add_coming(const std::optional<Manifest>& left) {
+        if (!left) return;
+        for (const auto& [path, coming] : left->coming)
+            if (!has_come(path, *left)) coming_.insert({path, coming});
+    }
+
+    // What another store has brought there: this one may be a copy of a run that went on elsewhere, or the reverse.
+    // Where there is no manifest, or it may not be read, nobody has.
+    void look_for_others() {
+        const ManifestThere there =
+            manifest_at(remote_, id_, outbox_.dir() / fmt::format(".{}.{}.tmp", callback_, kManifestName));
+        if (there.trouble.state == Delivery::State::retry) return note_trouble(there.trouble);
+        if (!there.manifest) return;
+        add_coming(there.manifest);
+        for (const auto& [path, copy] : there.manifest->files) {
+            if (!is_confined(path) || stays_here(path) || is_known(path, copy) || has_come(path, *there.manifest))
+                continue;
+            const auto known = known_.find(path);
+            // An older one may have come later all the same: both are told.
+            if (known != known_.end() && copy.modified_ns < known->second.modified_ns)
+                coming_[path].push_back(copy);
+            else
+                theirs_[path] = copy;
+        }
+    }
+
+    bool is_older_than_theirs(const LocalFile& file) const {
+        const auto theirs = theirs_.find(file.path);
+        return theirs != theirs_.end() && file.modified_ns < theirs->second.modified_ns;
     }
 
     bool nothing_goes_through() const { return trouble_.state == Delivery::State::retry && result_.delivered == 0; }
@@ -224,6 +261,11 @@ private:
                                              "rename it, or leave it out with [upload] exclude"));
             return true;
         }
+        if (is_older_than_theirs(file)) {
+            refuse(file, Delivery::permanent("the copy of " + file.path + " is newer, and from another machine",
+                                             "move this one away to fetch that one, or touch it to replace that one"));
+            return true;
+        }
         const Look look = look_at(store_.run_dir(id_) / file.path, file.bytes);
         if (look.error != 0) refuse(file, cannot_read(file, look.error));
         return look.changed || look.error != 0;
@@ -231,11 +273,11 @@ private:
 
     bool may_be_known(const LocalFile& file) const {
         const auto known = known_.find(file.path);
-        return known != known_.end() && known->second.bytes == file.bytes && !coming_.contains(file.path);
+        return known != known_.end() && known->second.bytes == file.bytes && !coming_.contains(file.path) &&
+               !theirs_.contains(file.path);
     }
 
-    // It was touched only.
-    bool is_known(const LocalFile& file, const std::string& sha256) {
+    bool was_touched_only(const LocalFile& file, const std::string& sha256) {
         Copy& known = known_[file.path];
         if (known.sha256 != sha256) return false;
         known.modified_ns = file.modified_ns;
@@ -280,7 +322,9 @@ private:
 
     // It stays here as long as it tells of what is coming: a later round has to go on telling it.
     void put_manifest(Sending what) {
-        const std::string text = to_json({known_, coming_});
+        Manifest whole{known_, coming_};
+        for (const auto& [path, copy] : theirs_) whole.files[path] = copy;
+        const std::string text = to_json(whole);
         replace_file(draft_, text, coming_.empty() ? Durability::page_cache : Durability::disk);
         what_ = what;
         put({{{manifest_path(id_), draft_, text.size(), sha256_hex(text)}}, {{kManifestName, text.size(), 0}}});
@@ -321,7 +365,7 @@ private:
     bool announced_ = false;
     std::size_t refused_here_ = 0;
     std::mutex mutex_; // of what follows
-    std::map<std::string, Copy> known_;
+    std::map<std::string, Copy> known_, theirs_;
     Coming coming_;
     SyncResult result_;
     Delivery trouble_; // its error empty: none

@@ -62,12 +62,12 @@ std::vector<Place> places_of(const Settings& settings, const std::string& from) 
     return places;
 }
 
-ManifestThere manifest_at(const Place& place, const std::string& run, const fs::path& scratch) {
+ManifestThere manifest_at(Remote& remote, const std::string& run, const fs::path& draft) {
     ManifestThere there;
-    const RemoteFile file{manifest_path(run), scratch / ".manifest.tmp", 0, {}};
+    const RemoteFile file{manifest_path(run), draft, 0, {}};
     OneManifest progress;
     try {
-        place.remote->get({&file, 1}, progress);
+        remote.get({&file, 1}, progress);
         there.trouble = progress.delivery();
     } catch (const Error& error) {
         there.trouble = Delivery::passing(error.what());
@@ -84,7 +84,7 @@ ManifestThere manifest_at(const Place& place, const std::string& run, const fs::
     there.manifest = manifest_from_json(text);
     if (!there.manifest)
         there.trouble = Delivery::permanent(
-            fmt::format("{}/{} is no manifest that this poster knows", place.destination, file.path),
+            fmt::format("{}/{} is no manifest that this poster knows", remote.destination(), file.path),
             "a newer poster may have written it");
     return there;
 }

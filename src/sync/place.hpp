@@ -27,8 +27,8 @@ struct ManifestThere {
     std::optional<Manifest> manifest;
     Delivery trouble; // why there is none
 };
-// `scratch`: a folder for it. Also where its text is none that is known: that is the trouble then.
-ManifestThere manifest_at(const Place& place, const std::string& run, const std::filesystem::path& scratch);
+// `draft`: a file for it. Also where its text is none that is known: that is the trouble then.
+ManifestThere manifest_at(Remote& remote, const std::string& run, const std::filesystem::path& draft);
 
 // A folder of its own in `parent`, which is gone with this object.
 class Scratch {

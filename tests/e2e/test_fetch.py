@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import textwrap
 import threading
 import time
 
@@ -346,6 +347,78 @@ class FromADirectory(CommonTests, Fetching):
         self.assertEqual(self.poster("sync", "--dry-run", **second, check=0).stdout, b"")
         self.assertEqual(content_of(self.there(run)), there)
         kill_quietly(left_on_purpose)
+
+    def test_a_fetched_copy_of_a_run_that_went_on_replaces_nothing_newer(self):
+        code = """
+            import os, pathlib, sys
+            files = pathlib.Path(os.environ["POSTER_FILES_DIR"])
+            (files / "model").write_text("early")
+            print("saved", flush=True)
+            sys.stdin.readline()
+            (files / "model").write_text("later")
+            (files / "more").write_text("more")
+        """
+        process = self.start(*python(textwrap.dedent(code)), stdin=subprocess.PIPE)
+        run = self.only_run()
+        early = ("run.json", "attempts/1/attempt.json", "files/model")
+        copied = lambda: self.sync_when_settled() or all(self.there(run, path).exists() for path in early)
+        wait_until(copied, what="a first copy")
+        first, self.store = self.store, self.tmp / "second"
+        self.poster("fetch", "--all", check=0)
+        process.stdin.close()
+        process.wait()
+        self.poster_json("ls")  # which records here that it is lost, later than its end
+        self.poster("sync", run.name, "--store", first, store=False, check=0)
+        there, manifest = content_of(self.there(run)), self.there(run, "manifest.json").read_bytes()
+        self.assertEqual((there["files/model"], there["files/more"]), (b"later", b"more"))
+
+        said = self.said(self.poster("sync", run.name, check=1))
+        self.assertIn("attempts/1/attempt.json failed: the copy of attempts/1/attempt.json is newer", said)
+        self.assertNotIn("files/", said)  # nobody has changed them here
+        self.assertEqual(content_of(self.there(run)), there)
+        self.assertEqual(self.there(run, "manifest.json").read_bytes(), manifest)
+
+        [copy] = self.run_dirs()
+        (copy / "files" / "mine").write_text("mine")
+        self.poster("sync", run.name, check=1)
+        self.assertEqual(content_of(self.there(run)), {**there, "files/mine": b"mine"})
+        (copy / "files" / "model").write_text("newest")
+        (copy / "attempts" / "1" / "attempt.json").unlink()
+        self.poster("fetch", run.name, "attempts/1/attempt.json", check=0)
+        self.poster("sync", run.name, check=0)
+        there |= {"files/mine": b"mine", "files/model": b"newest"}
+        self.assertEqual(content_of(self.there(run)), there)
+
+        # Nor does the first store, which knows nothing of the second, take anything from what is there.
+        self.store = first
+        self.poster("tag", run.name, "good", check=0)
+        self.poster("sync", run.name, check=0)
+        self.store = self.tmp / "third"
+        self.poster("fetch", "--all", check=0)
+        fetched = content_of(self.run_dir())
+        self.assertEqual(fetched, {**there, "run.json": (first / "runs" / run.name / "run.json").read_bytes()})
+
+    def test_what_is_there_comes_back_whichever_of_two_stores_had_the_last_word(self):
+        """By what the other one leaves: a manifest from before, or an older file with its manifest."""
+        for replaces in (False, True):
+            with self.subTest(replaces=replaces):
+                run = self.run_one()
+                manifest = self.there(run, "manifest.json").read_bytes()
+                (run / "files" / "small.txt").write_bytes(b"second")
+                self.sync(run)
+                if replaces:
+                    other = {"bytes": 5, "sha256": hashlib.sha256(b"third").hexdigest(), "modified_ns": 1}
+                    self.there(run, "files/small.txt").write_bytes(b"third")
+                    is_small = lambda file: file["path"] == "files/small.txt"
+                    self.edit_manifest(run, lambda files: next(filter(is_small, files)).update(other))
+                else:
+                    self.there(run, "manifest.json").write_bytes(manifest)
+                (run / "files" / "new").write_bytes(b"new")
+                self.sync(run)
+                content = content_of(run) | {"files/small.txt": b"third" if replaces else b"second"}
+                shutil.rmtree(run)
+                self.poster("fetch", run.name, check=0)
+                self.assertEqual(content_of(run), content)
 
     def test_a_hostile_manifest_leads_nowhere(self):
         outside = self.tmp / "outside"

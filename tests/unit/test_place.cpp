@@ -30,12 +30,12 @@ public:
 
 TEST_CASE("a manifest that has no end is left off") {
     const TemporaryDirectory scratch;
-    const Place place{"s3", "endless", nullptr, std::make_unique<Endless>()};
-    const ManifestThere there = manifest_at(place, "20260101-000000-aaaa", scratch.path());
+    Endless remote;
+    const ManifestThere there = manifest_at(remote, "20260101-000000-aaaa", scratch.path() / "manifest");
     CHECK_FALSE(there.manifest);
     CHECK(there.trouble.state == Delivery::State::failed);
     CHECK_THAT(there.trouble.error, Catch::Contains("larger than any"));
-    CHECK(static_cast<const Endless&>(*place.remote).megabytes < 1000);
+    CHECK(remote.megabytes < 1000);
 }
 
 } // namespace poster
