@@ -1,4 +1,4 @@
-"""The real services of the tests: S3, SSH, SMTP, and the stand-in for Telegram, each on free ports of 127.0.0.1.
+"""The real services of the tests: S3, SSH, SMTP, Slurm, and the stand-in for Telegram, each on free ports of 127.0.0.1.
 
     class Upload(PosterTest):
         @classmethod
@@ -182,6 +182,12 @@ class Telegram(Service):
         return self.state / "messages.jsonl"
 
 
+class Slurm(Service):
+    """A cluster of the nodes one and two: `env` for sbatch and its kind."""
+
+    ports = 3
+
+
 @contextlib.contextmanager
 def running(kind, name, **variables):
     service = kind(name, **variables)
@@ -210,6 +216,12 @@ def smtp():
 def telegram():
     need_programs("curl")
     return running(Telegram, "telegram")
+
+
+def slurm():
+    need_programs("slurmctld", "slurmd", "munged", "sbatch")
+    need_root("slurmd, which starts jobs,")
+    return running(Slurm, "slurm")
 
 
 def s3_server():

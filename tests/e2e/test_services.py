@@ -16,7 +16,7 @@ import urllib.error
 import urllib.request
 
 from harness import is_running, main, read_bytes, wait_until
-from services import FaultProxy, free_port, s3, small_disk, smtp, sshd, telegram
+from services import FaultProxy, free_port, s3, slurm, small_disk, smtp, sshd, telegram
 
 
 class Echo:
@@ -221,6 +221,12 @@ class Services(unittest.TestCase):
             self.assertEqual(self.status(f"{url}?chat_id=42&text=hello"), 200)
             self.assertEqual(self.status(f"{url}?chat_id=403&text=hello"), 403)
             self.assertIn(b"hello", server.messages.read_bytes())
+
+    def test_slurm_starts_a_step_on_two_nodes(self):
+        with slurm() as cluster:
+            step = ["srun", "--nodes=2", "printenv", "SLURMD_NODENAME"]
+            said = subprocess.check_output(step, env={**os.environ, **cluster.env}, timeout=30)
+            self.assertEqual(sorted(said.split()), [b"one", b"two"])
 
     def test_a_service_that_was_stopped_starts_again_at_its_port(self):
         with telegram() as server:
