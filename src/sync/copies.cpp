@@ -85,7 +85,10 @@ public:
         const bool due = !files.empty() || before.receipt != digest_of(manifest());
         if (due && waits(before, digest_of(files))) return result_;
         if (due) look_for_others();
-        if (!files.empty() && trouble_.error.empty()) send(files);
+        if (!trouble_.error.empty())
+            observer_.copies_begin(id_, callback_, destination_, files.size(), 0);
+        else if (!files.empty())
+            send(files);
         // Also where something else is in trouble: nobody may find a manifest beside files that it does not tell of.
         const bool reachable = trouble_.error.empty() || result_.delivered > 0 || refused_here_ > 0;
         if (reachable && !cancelled() && before.receipt != digest_of(manifest())) put_manifest(Sending::manifest);

@@ -179,6 +179,7 @@ class Hindered(SyncTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("the mailbox is closed", done.stdout)
         self.assertIn("No such file or directory", done.stdout)
+        self.assertRegex(done.stdout, r"local: 0 of [1-9]\d* files to")
         first = self.poster("ls", program=POSTER_TEST, env=self.environment(), text=True)
         self.assertIn("not delivered", first.stderr)
         self.assertNotIn("not delivered", self.poster("ls", program=POSTER_TEST, env=self.environment(), text=True).stderr)
