@@ -7,7 +7,7 @@ import subprocess
 import unittest
 
 from copies import CopiesTest
-from harness import POSTER_TEST, describe, json_lines, main, poster_only, processes_marked, read_lines, wait_until
+from harness import POSTER_TEST, describe, json_lines, kill_quietly, main, poster_only, processes_marked, read_lines, wait_until
 from services import s3, slurm
 
 GOES_ON = "echo > $STARTED; while :; do sleep 0.1; done"
@@ -60,12 +60,12 @@ class JobTest(CopiesTest):
     def wait_for_the_child(self):
         wait_until(self.started.exists, what="the start of the child")
 
-    def end_deliveries(self, number=signal.SIGKILL):
+    def end_deliveries(self, number=signal.SIGTERM):
         """Nothing else is left. They have left the job; where it has a cgroup, Slurm ends them with it."""
         deliveries = lambda: [pid for pid in processes_marked(self.marker) if "poster deliver" in describe(pid)]
         wait_until(lambda: set(deliveries()) >= set(processes_marked(self.marker)), what="the end of all but deliveries")
         for pid in deliveries():
-            os.kill(pid, number)
+            kill_quietly(pid, number)
         wait_until(lambda: not processes_marked(self.marker), what="the end of the deliveries")
 
     def letters(self):
@@ -141,7 +141,7 @@ class Undelivered(JobTest):
 
     def test_a_job_does_not_wait_for_a_remote_that_stalls_and_what_waits_is_told_and_delivered_later(self):
         self.run_in_vain("blackhole")
-        self.end_deliveries()
+        self.end_deliveries(signal.SIGKILL)
         self.assert_told_once()
         self.proxy.set("pass")
         self.poster("sync", program=POSTER_TEST, check=0)
@@ -149,7 +149,7 @@ class Undelivered(JobTest):
 
     def test_what_waits_as_the_remote_refused_is_delivered_by_another_machine(self):
         self.run_in_vain("refuse")
-        self.end_deliveries(signal.SIGTERM)
+        self.end_deliveries()
         self.assert_told_once()
         self.proxy.set("pass")
         login_node = ("unshare", "--uts", "sh", "-c", 'hostname login && exec "$@"', "sh")
@@ -206,10 +206,11 @@ class Ended(JobTest):
         self.cancel("exec " + self.run_of("sh", "-c", IGNORES_SIGTERM, grace="10m"))
         self.assertEqual((self.attempt()["status"], self.ends_told()), ("running", []))
         self.end_deliveries()
+        self.assertEqual(self.letters(), [])
+        self.closed.unlink()
         self.assertEqual(self.statuses(), ["lost"])
         self.assertEqual((self.outcome()["status"], self.ends_told()), ("lost", ["lost"]))
-        self.end_deliveries()
-        self.closed.unlink()
+        wait_until(lambda: not processes_marked(self.marker), what="the end of the deliveries")
         self.deliver()
 
     def test_a_requeued_job_is_another_run_and_both_have_their_outcome(self):
