@@ -113,7 +113,6 @@ public:
         const fs::path place_of_its_own = store.dir() / "fetching" / id, stage = place_of_its_own / "run";
         auto lease = Lease::acquire(place_of_its_own / "lease", "fetch");
         if (!lease) {
-            view_.held(id, place.callback);
             say(fmt::format("another process fetches run {} already", id), true);
             return false;
         }

@@ -158,7 +158,11 @@ private:
                 if (!pending.on && !pending.empty())
                     say(fmt::format("{}: {} messages wait for {}, which is off: {}", id, pending.messages.size(),
                                     pending.callback, pending.off_reason));
-                if (pending.on && !pending.files.empty() && pending.copying.error.empty())
+                if (pending.on && !pending.empty() && view_.is_held(id, pending.callback))
+                    say(fmt::format("{}: another process still delivers to {}; if that was killed on another machine, "
+                                    "`poster sync` can go on three minutes later",
+                                    id, pending.callback));
+                else if (pending.on && !pending.files.empty() && pending.copying.error.empty())
                     say(fmt::format("{}: {} changed meanwhile, and waits for the next sync", id,
                                     pending.files.size() == 1 ? pending.files.front().path
                                                               : fmt::format("{} files", pending.files.size())));

@@ -119,6 +119,7 @@ void SyncView::copies_end(const std::string& run, const std::string& callback, c
                           const Delivery& delivery) {
     const auto found = transfers_.find({callback, run});
     const Transfer transfer = found == transfers_.end() ? Transfer{} : found->second;
+    held_.erase({callback, run});
     erase();
     if (found != transfers_.end()) transfers_.erase(found);
     if (form_ == Form::json) {
@@ -155,9 +156,10 @@ void SyncView::message_done(const std::string& run, const std::string& callback,
 }
 
 void SyncView::held(const std::string& run, const std::string& callback) {
-    if (form_ == Form::bars) draw(false);
-    static_cast<void>(run);
-    static_cast<void>(callback);
+    const bool first = held_.insert({callback, run}).second;
+    if (first && (form_ == Form::bars || form_ == Form::lines))
+        print(fmt::format("{} {}: waits for another process that is at it", run, callback));
+    draw(false);
 }
 
 void SyncView::erase() {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 
 #include <engine.hpp>
@@ -33,6 +34,7 @@ public:
     void message_done(const std::string& run, const std::string& callback, const std::string& kind,
                       const Delivery& delivery) override;
     void held(const std::string& run, const std::string& callback) override;
+    bool is_held(const std::string& run, const std::string& callback) const { return held_.contains({callback, run}); }
 
 private:
     struct Transfer {
@@ -49,6 +51,7 @@ private:
     const char* preposition_;
     std::size_t columns_ = 80;
     std::map<std::pair<std::string, std::string>, Transfer> transfers_; // by callback and run
+    std::set<std::pair<std::string, std::string>> held_;                // likewise; each is told once
     std::size_t drawn_ = 0;                                             // lines
     std::chrono::steady_clock::time_point next_draw_{};
 };

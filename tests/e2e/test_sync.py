@@ -220,6 +220,21 @@ class Hindered(SyncTest):
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(10), 143)
 
+    def test_that_another_process_is_at_it_is_told_once_and_waited_for(self):
+        _, run = self.make_run(POSTER_SYNC_MODE="manual")
+        lease = pathlib.Path(self.store) / "runs" / run / "outbox" / "lease" / "local-copies.1"
+        lease.parent.mkdir()
+        lease.write_text('{"host": "elsewhere", "pid": 1}')
+        process = self.start_sync()
+        told = f"{run} local: waits for another process that is at it\n"
+        while (line := process.stdout.readline()) and line != told:
+            pass
+        self.assertEqual(line, told)
+        os.utime(lease, (time.time() - 200,) * 2)  # as if nobody had renewed it for three minutes
+        said = process.communicate(timeout=60)[0]
+        self.assertEqual((process.returncode, told in said), (0, False), said)
+        self.assert_copied(run)
+
     def test_what_is_put_off_holds_up_what_comes_after_it(self):
         closed = pathlib.Path(f"{self.mailbox}.down")
         closed.touch()
