@@ -129,7 +129,7 @@ public:
             const bool again = !interrupted() && wait_for_next_round(result);
             if (interrupted()) return 128 + interrupted_by;
             if (again) continue;
-            if (!arguments_.background) tell_what_is_left();
+            if (!arguments_.background) tell_what_is_left(result);
             return 1;
         }
     }
@@ -152,21 +152,28 @@ private:
     }
 
     // Where nothing has failed that was told of.
-    void tell_what_is_left() const {
+    void tell_what_is_left(const SyncResult& result) const {
         for (const auto& id : job_.runs)
             for (const auto& pending : pending_of(workspace_.store, id, workspace_.settings)) {
-                if (!pending.on && !pending.empty())
+                if (!is_asked_for(arguments_, pending.callback) || pending.empty()) continue;
+                if (!pending.on)
                     say(fmt::format("{}: {} messages wait for {}, which is off: {}", id, pending.messages.size(),
                                     pending.callback, pending.off_reason));
-                if (pending.on && !pending.empty() && view_.is_held(id, pending.callback))
+                else if (view_.is_held(id, pending.callback))
                     say(fmt::format("{}: another process still delivers to {}; if that was killed on another machine, "
                                     "`poster sync` can go on three minutes later",
                                     id, pending.callback));
-                else if (pending.on && !pending.files.empty() && pending.copying.error.empty())
-                    say(fmt::format("{}: {} changed meanwhile, and waits for the next sync", id,
-                                    pending.files.size() == 1 ? pending.files.front().path
-                                                              : fmt::format("{} files", pending.files.size())));
+                // Of a run that goes on, what is being written comes later in any case.
+                else if (result.passing == 0 && pending.copying.error.empty() && !workspace_.store.is_active(id))
+                    tell_what_changed(id, pending.files);
             }
+    }
+
+    static void tell_what_changed(const std::string& id, const std::vector<LocalFile>& files) {
+        if (files.size() == 1)
+            say(fmt::format("{}: {} changed meanwhile, and waits for the next sync", id, files.front().path));
+        if (files.size() > 1)
+            say(fmt::format("{}: {} files changed meanwhile, and wait for the next sync", id, files.size()));
     }
 
     // False: nothing will go by itself, or not soon.

@@ -154,6 +154,37 @@ class Delivered(SyncTest):
         self.assertEqual(self.sync("last", "--callback", "local").returncode, 0)
         self.assert_copied(os.listdir(self.nas / "runs")[0])
 
+    def test_what_changes_while_others_are_busy_is_told(self):
+        _, run = self.make_run("cd $POSTER_FILES_DIR; touch a b", POSTER_SYNC_MODE="manual")
+        files = pathlib.Path(self.store) / "runs" / run / "files"
+        process = self.start_sync(POSTER_MAILBOX_DELAY="2s")  # four times, before and after each of two letters
+        wait_until((self.nas / "runs" / run / "manifest.json").exists, what="the copies")
+        for name in "ab":
+            (files / name).write_text("changed")
+        output = process.communicate(timeout=120)[0]
+        self.assertEqual(process.returncode, 1, output)
+        self.assertIn(f"{run}: 2 files changed meanwhile, and wait for the next sync\n", output)
+        self.assertEqual(self.sync().returncode, 0)
+        self.assert_copied(run)
+
+    def test_what_waits_for_a_callback_that_was_not_asked_for_is_not_told(self):
+        self.settings |= {"POSTER_S3_BUCKET": "elsewhere", "POSTER_S3_ENDPOINT": "http://127.0.0.1:1"}
+        _, run = self.make_run("touch $POSTER_FILES_DIR/a", POSTER_SYNC_MODE="manual")
+        done = self.sync("--callback", "local")
+        self.assertEqual((done.returncode, done.stderr), (1, ""))  # something waits all the same
+        self.assert_copied(run)
+
+    def test_what_a_run_is_writing_is_not_told(self):
+        process = self.start(
+            "sh", "-c", "while sleep 0.1; do echo >> $POSTER_FILES_DIR/grows; done", program=POSTER_TEST,
+            env=self.environment(POSTER_SYNC_MODE="manual"),
+        )
+        wait_until(lambda: list(self.store.glob("runs/*/files/grows")), what="a file that is written")
+        done = self.sync()
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
     def test_json_tells_each_delivery(self):
         _, run = self.make_run(POSTER_SYNC_MODE="manual")
         waiting = [json.loads(line) for line in self.sync("--dry-run", "--json").stdout.splitlines()]
@@ -375,6 +406,7 @@ class Hindered(SyncTest):
         self.assertIn(f"{run} local: 0 of 0 files", done.stdout)
         self.assertIn(f"{run} mailbox: messages", done.stdout)
         self.assertIn("lease", done.stdout)
+        self.assertNotIn("changed meanwhile", done.stderr)
         self.assert_copied(other)
         lease.unlink()
         self.assertEqual(self.sync().returncode, 0)
