@@ -71,7 +71,8 @@ long Outgoing::move_piece(int pipe, Piece& piece) {
         long count = -1;
         if (splices_) {
             count = ::splice(piece.file, &at, pipe, nullptr, piece.bytes, SPLICE_F_NONBLOCK | SPLICE_F_MORE);
-            if (count < 0 && (errno == EINVAL || errno == ENOSYS)) splices_ = false;
+            if (count < 0 && !is_of_the_pipe(errno))
+                splices_ = false; // whatever is wrong, the copy's error is the true one
         }
         if (!splices_) count = copy(piece.file, piece.offset, piece.bytes, pipe);
         if (count > 0 || (count < 0 && is_of_the_pipe(errno))) return count;

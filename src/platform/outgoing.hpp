@@ -42,7 +42,7 @@ private:
     std::size_t sent_ = 0; // of bytes_
     std::deque<Piece> pieces_;
     std::size_t size_ = 0;
-    bool splices_ = true; // some file systems know no splice(2)
+    bool splices_ = true; // some file systems know no splice(2), and some filters of system calls forbid it
 };
 
 } // namespace poster

@@ -3,9 +3,15 @@
 #include <catch2/catch.hpp>
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstddef>
 #include <thread>
 
 #include <fd.hpp>
@@ -52,6 +58,16 @@ Fd opened(const std::filesystem::path& path) {
 
 void must_not_fail(int) {
     FAIL("it can be read");
+}
+
+// For this thread, as containers do it. False: the kernel has no such filters.
+bool forbid_splice(int error) {
+    std::array<sock_filter, 4> filter{{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_splice, 0, 1),
+                                       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | std::uint32_t(error)),
+                                       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+    const sock_fprog program{filter.size(), filter.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 } // namespace
@@ -103,6 +119,28 @@ TEST_CASE("a file of a file system without splice is copied") {
     Outgoing outgoing;
     outgoing.add_piece(file.get(), 0, version.size(), must_not_fail);
     CHECK(all_of(outgoing) == version);
+}
+
+TEST_CASE("where splice is forbidden files are copied") {
+    const TemporaryDirectory folder;
+    const std::string content(100'000, 'x');
+    replace_file(folder.path() / "file", content);
+    const Fd file = opened(folder.path() / "file");
+    for (const int error : {EPERM, EOPNOTSUPP}) {
+        std::string arrived;
+        std::vector<int> errors;
+        bool forbidden = false;
+        std::jthread([&] { // the filter ends with it
+            forbidden = forbid_splice(error);
+            Outgoing outgoing;
+            outgoing.add_piece(file.get(), 0, content.size(), [&](int failure) { errors.push_back(failure); });
+            arrived = all_of(outgoing);
+        })
+            .join();
+        if (!forbidden) WARN("nothing can be forbidden here");
+        CHECK(errors.empty());
+        CHECK((arrived == content));
+    }
 }
 
 TEST_CASE("what nobody reads any more is dropped") {
