@@ -22,6 +22,7 @@ constexpr int kSignalled = 128; // as shells say it
 constexpr std::size_t kMostErrors = 16 << 10;
 constexpr std::size_t kBlock = 256 << 10;
 constexpr int kNapMs = 1;
+constexpr int kLargePipe = 1 << 20;
 
 struct Pipe {
     Fd reading, writing;
@@ -39,7 +40,7 @@ Pipe make_pipe() {
     check_syscall("make a pipe", ::pipe2(ends, O_CLOEXEC));
     Pipe pipe{above_standard(ends[0]), {}};
     pipe.writing = above_standard(ends[1]);
-    ::fcntl(pipe.reading.get(), F_SETPIPE_SZ, 1 << 20); // fewer turns; as it is where that is refused
+    ::fcntl(pipe.reading.get(), F_SETPIPE_SZ, kLargePipe); // fewer turns; as it is where that is refused
     return pipe;
 }
 
@@ -60,6 +61,7 @@ ChildProcess::ChildProcess(const std::vector<std::string>& argv) {
     input_ = std::move(in.writing);
     output_ = std::move(out.reading);
     error_ = std::move(err.reading);
+    naps_ = ::fcntl(input_.get(), F_GETPIPE_SZ) >= kLargePipe;
     set_nonblocking(input_);
     set_nonblocking(output_);
     set_nonblocking(error_);
@@ -71,7 +73,7 @@ ChildProcess::~ChildProcess() {
 
 bool ChildProcess::exchange(Outgoing& input, std::string& output, int timeout_ms) {
     // Else each of its reads would wake this process, which costs more than what it takes.
-    if (full_) ::poll(nullptr, 0, kNapMs);
+    if (full_ && naps_) ::poll(nullptr, 0, kNapMs);
     full_ = false;
     pollfd ready[3] = {
         {input.empty() ? -1 : input_.get(), POLLOUT, 0}, {output_.get(), POLLIN, 0}, {error_.get(), POLLIN, 0}};

@@ -36,6 +36,7 @@ private:
     pid_t pid_ = -1;
     std::optional<int> code_;
     bool full_ = false; // it has not taken all that it was given
+    bool naps_ = false; // a pipe as small as some users get would be empty long before the nap is over
     Fd input_, output_, error_;
     std::string errors_;
 };

@@ -1,0 +1,66 @@
+// A helper program that is spoken with through pipes.
+
+#include <catch2/catch.hpp>
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include <child_process.hpp>
+
+using namespace poster;
+
+namespace {
+
+constexpr int kLarge = 1 << 20;
+constexpr uid_t kNobody = 65534;
+constexpr std::size_t kMostEnds = 600; // of pipes; the usual limit is 64 MiB for a user
+
+// So many pipes that this thread's user gets no more large ones: as in a job of a user who has many.
+std::vector<Fd> use_up_large_pipes() {
+    if (::geteuid() == 0) ::syscall(SYS_setresuid, kNobody, kNobody, kNobody); // root gets all it wants
+    std::vector<Fd> ends;
+    while (ends.size() < kMostEnds) {
+        int made[2];
+        REQUIRE(::pipe2(made, O_CLOEXEC) == 0);
+        ends.emplace_back(made[0]);
+        ends.emplace_back(made[1]);
+        if (::fcntl(made[0], F_SETPIPE_SZ, kLarge) < 0) break;
+    }
+    return ends;
+}
+
+// The shortest time of one exchange after the pipe had been full.
+std::chrono::microseconds shortest_exchange(std::size_t bytes) {
+    using Clock = std::chrono::steady_clock;
+    ChildProcess program({"sh", "-c", "cat > /dev/null"});
+    Outgoing input;
+    input.add(std::string(bytes, 'x'));
+    std::string output;
+    auto shortest = Clock::duration::max();
+    while (!input.empty()) {
+        const auto began = Clock::now();
+        const std::size_t before = input.size();
+        REQUIRE(program.exchange(input, output, 10'000));
+        if (before < bytes) shortest = std::min(shortest, Clock::now() - began);
+    }
+    CHECK(program.finish(10'000) == 0);
+    return std::chrono::duration_cast<std::chrono::microseconds>(shortest);
+}
+
+} // namespace
+
+TEST_CASE("a program reads what it is given without pauses where its pipe is small") {
+    std::jthread([] {
+        const auto ends = use_up_large_pipes();
+        if (ends.size() == kMostEnds)
+            WARN("pipes are not limited here");
+        else
+            CHECK(shortest_exchange(4 << 20).count() < 1000);
+    }).join();
+}
