@@ -99,7 +99,8 @@ std::string md5_hex(std::string_view bytes) {
     return hash.end(bytes.substr(whole));
 }
 
-std::optional<std::string> md5_of_slice(int file, std::uint64_t offset, std::uint64_t length) {
+std::optional<std::string> md5_of_slice(int file, std::uint64_t offset, std::uint64_t length,
+                                        const std::function<bool()>& cancelled) {
     Md5 hash;
     std::string chunk(std::min<std::uint64_t>(length, kChunk), '\0');
     for (;;) {
@@ -108,7 +109,7 @@ std::optional<std::string> md5_of_slice(int file, std::uint64_t offset, std::uin
             const ssize_t got = ::pread(file, chunk.data() + filled,
                                         std::min<std::uint64_t>(chunk.size() - filled, length), off_t(offset));
             if (got < 0 && errno == EINTR) continue;
-            if (got <= 0) return std::nullopt;
+            if (got <= 0 || (cancelled && cancelled())) return std::nullopt;
             filled += std::size_t(got);
             offset += std::uint64_t(got);
             length -= std::uint64_t(got);

@@ -3,6 +3,7 @@
 // who made them.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -10,7 +11,8 @@
 namespace poster {
 
 std::string md5_hex(std::string_view bytes); // 32 lower-case digits
-// nullopt: unreadable, or shorter than that.
-std::optional<std::string> md5_of_slice(int file, std::uint64_t offset, std::uint64_t length);
+// nullopt: unreadable, or shorter than that, or cancelled, which is asked often.
+std::optional<std::string> md5_of_slice(int file, std::uint64_t offset, std::uint64_t length,
+                                        const std::function<bool()>& cancelled = {});
 
 } // namespace poster

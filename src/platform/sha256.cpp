@@ -13,6 +13,7 @@
 #endif
 
 #include "fd.hpp"
+#include "slice.hpp"
 
 namespace poster {
 
@@ -254,15 +255,8 @@ std::string hmac_sha256(std::string_view key, std::string_view text) {
 std::optional<std::string> sha256_of_slice(int file, std::uint64_t offset, std::uint64_t length,
                                            const std::function<bool()>& cancelled) {
     Sha256 hash;
-    std::string chunk(std::min<std::uint64_t>(length, 256 << 10), '\0');
-    while (length > 0) {
-        const ssize_t got = ::pread(file, chunk.data(), std::min<std::uint64_t>(length, chunk.size()), off_t(offset));
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0 || (cancelled && cancelled())) return {};
-        hash.update({chunk.data(), std::size_t(got)});
-        offset += std::uint64_t(got);
-        length -= std::uint64_t(got);
-    }
+    const auto take = [&](std::string_view bytes) { hash.update(bytes); };
+    if (read_slice(file, offset, length, take, cancelled) != SliceRead::whole) return {};
     return hash.hex();
 }
 

@@ -146,8 +146,9 @@ protected:
             return finish(index, Delivery::gone_from(shown));
         }
         if (object->bytes != it.bytes) return finish(index, Delivery::changed_at(shown));
-        finish(index,
-               is_same(client, *object, name, it) ? Delivery::arrived(object->etag) : Delivery::changed_at(shown));
+        const bool same = is_same(client, *object, name, it);
+        if (!same && cancelled()) return; // it has not been looked at to its end
+        finish(index, same ? Delivery::arrived(object->etag) : Delivery::changed_at(shown));
     }
 
 private:
@@ -161,7 +162,8 @@ private:
     bool is_as_here(const S3Object& object, const RemoteFile& it) const {
         const Fd local{::open(it.local.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
         const S3Slice whole{local.get(), 0, it.bytes, it.sha256.get(), {}};
-        return local && checksum_is_of_parts(object.checksum, whole, s3_part_bytes(part_bytes_, it.bytes));
+        return local && checksum_is_of_parts(object.checksum, whole, s3_part_bytes(part_bytes_, it.bytes),
+                                             [this] { return cancelled(); });
     }
 
     const S3Place& place_;

@@ -34,11 +34,10 @@ protected:
 
     const RemoteFile& file(std::size_t index) const { return files_[index]; }
     Progress& progress() { return progress_; }
+    bool cancelled() const { return crew_.stopped() || progress_.cancelled(); }
     Crew<S3Client>& crew() { return crew_; }
 
 private:
-    bool cancelled() const { return crew_.stopped() || progress_.cancelled(); }
-
     S3Session& session_;
     std::string prefix_;
     std::span<const RemoteFile> files_;

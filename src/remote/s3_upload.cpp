@@ -9,6 +9,7 @@
 
 #include <fd.hpp>
 #include <sha256.hpp>
+#include <slice.hpp>
 
 #include "s3_etag.hpp"
 #include "s3_transfer.hpp"
@@ -52,16 +53,10 @@ Fd open_local(const RemoteFile& file) {
 // Hashes the slice for itself and into the whole.
 std::string hash_slice(int file, std::uint64_t offset, std::uint64_t bytes, Sha256& whole) {
     Sha256 hash;
-    std::string chunk(std::min<std::uint64_t>(bytes, 256 << 10), '\0');
-    while (bytes > 0) {
-        const ssize_t got = ::pread(file, chunk.data(), std::min<std::uint64_t>(bytes, chunk.size()), off_t(offset));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw_errno("read what is to be sent", errno);
-        if (got == 0) throw Error("the file became shorter while it was sent");
-        Sha256::update_both(hash, whole, {chunk.data(), std::size_t(got)});
-        offset += std::uint64_t(got);
-        bytes -= std::uint64_t(got);
-    }
+    const auto take = [&](std::string_view block) { Sha256::update_both(hash, whole, block); };
+    const SliceRead read = read_slice(file, offset, bytes, take);
+    if (read == SliceRead::failed) throw_errno("read what is to be sent", errno);
+    if (read == SliceRead::shorter) throw Error("the file became shorter while it was sent");
     return hash.hex();
 }
 
@@ -82,17 +77,22 @@ protected:
                 progress().moved(index, it.bytes);
                 return finish(index, Delivery::arrived(*receipt));
             }
+            if (cancelled()) return;
         }
         if (it.bytes > part_bytes_) return begin_large(client, index, name, std::move(local));
         const std::string sha256 = it.sha256.get();
-        if (sha256.empty() && progress().cancelled()) return;
-        if (sha256.empty()) throw Error(it.local.native() + " is gone, became shorter or cannot be read");
+        if (sha256.empty() && cancelled()) return;
+        if (sha256.empty()) throw unreadable(it);
         const S3Slice slice{local.get(), 0, it.bytes, sha256,
                             [this, index](std::uint64_t bytes) { progress().moved(index, bytes); }};
         finish(index, Delivery::arrived(client.put(name, slice, sha256)));
     }
 
 private:
+    static Error unreadable(const RemoteFile& it) {
+        return Error(it.local.native() + " is gone, became shorter or cannot be read");
+    }
+
     // An object that was sent with this hash, or before that was known.
     static std::optional<S3Object> noted(S3Client& client, const std::string& name, const RemoteFile& it) {
         try {
@@ -113,9 +113,11 @@ private:
         if (!object) return {};
         const S3Slice whole{local, 0, it.bytes, it.sha256.get(), {}};
         const bool is_noted = !object->noted_sha256.empty();
+        const auto left_off = [this] { return cancelled(); };
         const bool same = (is_noted && !object->checksum.empty()) ||
-                          checksum_is_of_parts(object->checksum, whole, part_bytes_of(it)) ||
-                          etag_is_of(object->etag, whole) || etag_is_of_parts(object->etag, whole, part_bytes_of(it)) ||
+                          checksum_is_of_parts(object->checksum, whole, part_bytes_of(it), left_off) ||
+                          etag_is_of(object->etag, whole, left_off) ||
+                          etag_is_of_parts(object->etag, whole, part_bytes_of(it), left_off) ||
                           (is_noted && client.sha256_of(name) == it.sha256.get());
         return same ? std::optional{object->etag} : std::nullopt;
     }
@@ -198,7 +200,10 @@ private:
 
     void complete(S3Client& client, Large& large) {
         const RemoteFile& it = file(large.index);
-        if (large.whole.hex() != it.sha256.get()) {
+        const std::string sha256 = it.sha256.get();
+        if (sha256.empty() && cancelled()) return;
+        if (sha256.empty()) throw unreadable(it); // what has arrived is taken up by the next try
+        if (large.whole.hex() != sha256) {
             client.abort(large.upload);
             throw Error(it.local.native() + " changed while it was sent");
         }
@@ -215,7 +220,7 @@ private:
         }
         const bool proven =
             std::all_of(large.parts.begin(), large.parts.end(), [](const S3Part& part) { return part.proven; });
-        if (!proven && client.sha256_of(large.upload.key) != it.sha256.get())
+        if (!proven && client.sha256_of(large.upload.key) != sha256)
             throw S3Error("s3: other bytes of " + it.path + " arrived than were sent", {}, S3Error::Kind::passing);
         // What was taken up may have been begun for other bytes, and then is noted as those.
         if (large.taken_up && !noted(client, large.upload.key, it)) {
