@@ -15,6 +15,7 @@ enum class LinkKind : std::uint32_t {
     started,     // number: pid of the child. on_start may run now
     not_started, // the child could not be executed, or was told to end before it began
     ended,       // text: the outcome's fields as JSON (attempt.json form). Run on_end, then answer `done`
+    asked,       // the first SIGTERM came after the end: deliveries are waited for as after one that came before
     hurry,       // a second SIGTERM: cut short what only the network waits for
     stopping,    // number: the child, which is stopped; so is the supervisor from now on, until it goes on
     ask_canary,  // number: of the question. Answer `canary_quiet` once every group signal so far has been told

@@ -271,7 +271,10 @@ private:
     void hurry_if_asked_again(int signal) {
         if (!asks_to_end(signal) && signal != SIGINT) return;
         bool again = s_.cause && s_.ended_at && now_ - *s_.ended_at >= 1s;
-        if (!s_.cause) s_.cause = Cause{signal, false, false, {}}; // the next one, a second later, is the hurried one
+        if (!s_.cause) {
+            s_.cause = Cause{signal, false, false, {}}; // the next one, a second later, is the hurried one
+            act(Verb::ask);
+        }
         if (!again) return;
         act(Verb::hurry);
         s_.hooks_end_at = std::min(s_.hooks_end_at.value_or(now_ + kHurriedHooks), now_ + kHurriedHooks);

@@ -105,6 +105,7 @@ struct Action {
         resize,          // copy the window size to the pty, then SIGWINCH to the child
         close_streams,
         finalise, // write the outcome, tell the host
+        ask,      // tell the host that the end is asked for, though it has come by itself
         hurry,    // tell the host to cut network hooks short
         leave,    // the loop ends
     } verb{};

@@ -360,6 +360,7 @@ private:
             break;
         case Verb::close_streams: output_->close(*log_); break;
         case Verb::finalise: finalise(); break;
+        case Verb::ask: host_.tell(LinkKind::asked); break;
         case Verb::hurry:
             told_to_leave_ = true;
             host_.tell(LinkKind::hurry);

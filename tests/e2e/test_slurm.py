@@ -202,6 +202,17 @@ class Ended(JobTest):
         self.assertIn("the script goes on", read_lines(self.said))
         self.assert_recorded_and_delivered_later()
 
+    def test_a_job_that_is_cancelled_while_it_waits_for_deliveries_leaves_them_for_later(self):
+        job = self.submit("trap : TERM", self.run_of("true"), "echo the script goes on")
+        wait_until(lambda: self.attempt_now().get("ended_at"), what="the outcome")
+        self.slurm("scancel", job)
+        self.wait_for_end(job, "CANCELLED")
+        self.assertIn("the script goes on", read_lines(self.said))
+        self.assertEqual((self.outcome()["status"], self.ends_told()), ("finished", ["finished"]))
+        self.end_deliveries()
+        self.closed.unlink()
+        self.deliver()
+
     def test_what_slurm_kills_after_its_patience_is_found_lost_by_the_next_command(self):
         self.cancel("exec " + self.run_of("sh", "-c", IGNORES_SIGTERM, grace="10m"))
         self.assertEqual((self.attempt()["status"], self.ends_told()), ("running", []))

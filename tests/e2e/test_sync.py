@@ -527,6 +527,15 @@ class BelowAScheduler(SyncTest):
                 wait_until(lambda: self.signal_and_look(process), what="the end")
                 self.assertEqual(process.returncode, 0)
 
+    def test_one_signal_after_the_end_shortens_the_waiting_to_half_of_the_grace_period(self):
+        pathlib.Path(f"{self.mailbox}.down").touch()
+        process = self.start("true", program=POSTER_TEST, env=self.environment(SLURM_JOB_ID="7"))
+        wait_until(lambda: self.attempt_now().get("ended_at"), what="the outcome")
+        with self.assertRaises(subprocess.TimeoutExpired):
+            process.wait(1)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(30), 0)  # else it would be a minute
+
     def attempts(self):
         return pathlib.Path(self.store).glob("runs/*/attempts/1/attempt.json")
 

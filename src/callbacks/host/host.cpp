@@ -272,6 +272,7 @@ private:
                 question_ = message.number;
                 answer_at_ = Clock::now() + kGroupDelivery;
             }
+            if (message.kind == LinkKind::asked) asked_at_ = Clock::now();
             if (message.kind == LinkKind::hurry) hurry();
             if (message.kind == LinkKind::ended) {
                 auto outcome = outcome_from_json(nlohmann::json::parse(message.text, nullptr, false));
@@ -362,12 +363,16 @@ private:
         if (job_.finished) await(job_.finished(all_ended(), outcome_));
     }
 
-    // Until it ends, or somebody is in a hurry.
+    // Until it ends, or somebody is in a hurry. Who sent a signal meanwhile will not wait much longer than the grace
+    // period.
     void await(const LastDelivery& delivery) {
-        const auto limit = Clock::now() + delivery.limit;
-        while (delivery.process && !hurried_ && Clock::now() < limit) {
+        auto limit = Clock::now() + delivery.limit;
+        while (delivery.process && !hurried_) {
+            if (asked_at_) limit = std::min<Clock::time_point>(limit, *asked_at_ + job_.run.spec.grace / 2);
+            const auto left = std::chrono::ceil<Milliseconds>(limit - Clock::now());
+            if (left <= 0ms) return;
             pollfd polled[2] = {{delivery.process.get(), POLLIN, 0}, {link_open() ? job_.link.get() : -1, POLLIN, 0}};
-            ::poll(polled, 2, int(std::chrono::ceil<Milliseconds>(limit - Clock::now()).count()));
+            ::poll(polled, 2, int(left.count()));
             if (polled[0].revents != 0) return;
             if (polled[1].revents != 0) read_link();
         }
@@ -395,7 +400,7 @@ private:
     Outcome outcome_; // once it is ending
     std::optional<pid_t> stopped_child_;
     std::int32_t question_ = 0;
-    std::optional<Clock::time_point> answer_at_, late_start_at_;
+    std::optional<Clock::time_point> answer_at_, late_start_at_, asked_at_;
     Clock::time_point next_heartbeat_{}, next_record_{}, end_limit_ = Clock::time_point::max();
 };
 
