@@ -14,16 +14,18 @@
 #include <child_process.hpp>
 
 using namespace poster;
+using namespace std::chrono_literals;
 
 namespace {
 
 constexpr int kLarge = 1 << 20;
-constexpr uid_t kNobody = 65534;
+constexpr uid_t kNobody = 1'000'000;
 constexpr std::size_t kMostEnds = 600; // of pipes; the usual limit is 64 MiB for a user
 
 // So many pipes that this thread's user gets no more large ones: as in a job of a user who has many.
 std::vector<Fd> use_up_large_pipes() {
-    if (::geteuid() == 0) ::syscall(SYS_setresuid, kNobody, kNobody, kNobody); // root gets all it wants
+    const uid_t user = kNobody + uid_t(::getpid()); // of whom no other test takes or gives back any meanwhile
+    if (::geteuid() == 0) ::syscall(SYS_setresuid, user, user, user); // root gets all it wants
     std::vector<Fd> ends;
     while (ends.size() < kMostEnds) {
         int made[2];
@@ -57,10 +59,16 @@ std::chrono::microseconds shortest_exchange(std::size_t bytes) {
 
 TEST_CASE("a program reads what it is given without pauses where its pipe is small") {
     std::jthread([] {
-        const auto ends = use_up_large_pipes();
-        if (ends.size() == kMostEnds)
-            WARN("pipes are not limited here");
-        else
-            CHECK(shortest_exchange(4 << 20).count() < 1000);
+        std::chrono::microseconds shortest{1000};
+        // Other processes of the user may give some back meanwhile.
+        for (int tries = 0; tries < 3 && shortest >= 1000us; ++tries) {
+            const auto ends = use_up_large_pipes();
+            if (ends.size() == kMostEnds) {
+                WARN("pipes are not limited here");
+                return;
+            }
+            shortest = shortest_exchange(4 << 20);
+        }
+        CHECK(shortest < 1000us);
     }).join();
 }
