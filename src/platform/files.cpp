@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -193,6 +196,26 @@ void append_line(const fs::path& path, std::string_view line, Durability durabil
 
 std::int64_t modified_ns(const struct stat& facts) {
     return std::int64_t(facts.st_mtim.tv_sec) * 1'000'000'000 + facts.st_mtim.tv_nsec;
+}
+
+fs::path resolved(const fs::path& path) {
+    std::error_code failure;
+    fs::path found = fs::canonical(path, failure);
+    return failure ? path : found;
+}
+
+Fd open_regular(const fs::path& path) {
+    open_how how{};
+    how.flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    how.resolve = RESOLVE_NO_SYMLINKS;
+    Fd file{int(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof how))};
+    // A kernel before 5.6, or a sandbox.
+    if (!file && (errno == ENOSYS || errno == EPERM)) file = Fd{::open(path.c_str(), int(how.flags))};
+    struct stat facts{};
+    if (!file || ::fstat(file.get(), &facts) != 0) return {};
+    if (S_ISREG(facts.st_mode)) return file;
+    errno = EINVAL;
+    return {};
 }
 
 void make_directories(const fs::path& path) {

@@ -31,6 +31,11 @@ void make_directories(const fs::path& path);    // 0700; throws Error
 Fd open_append(const fs::path& path);           // O_APPEND|O_CREAT|O_CLOEXEC, 0600; throws Error
 bool write_all(int fd, std::string_view bytes); // false with errno set on failure; retries EINTR and short writes
 std::int64_t modified_ns(const struct stat& facts);
+// Opens a regular file for reading; follows no link, in no part of its path where the kernel can be told so. None, and
+// errno says why: ELOOP for a link, EINVAL for what is no regular file.
+Fd open_regular(const fs::path& path);
+// The same place by a path without links; as it is where that cannot be told.
+fs::path resolved(const fs::path& path);
 
 void set_to_null(std::initializer_list<int> fds); // /dev/null, to read and to write
 

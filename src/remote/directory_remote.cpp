@@ -16,6 +16,7 @@
 #include <copy_file.hpp>
 #include <error.hpp>
 #include <fd.hpp>
+#include <files.hpp>
 #include <sha256.hpp>
 
 #include "cancelled.hpp"
@@ -204,7 +205,7 @@ void DirectoryRemote::put(std::span<const RemoteFile> files, Progress& progress)
         const std::string name = parts.back();
         parts.pop_back();
         const fs::path shown = root_ / file.path;
-        const Fd local{::open(file.local.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+        const Fd local = open_regular(file.local);
         if (!local) return Delivery::passing(fmt::format("read {}: {}", file.local.native(), std::strerror(errno)));
         const Fd folder = open_folder(root_, parts, Missing::make);
         if (is_there(folder.get(), file, name, shown, progress)) {

@@ -1,5 +1,9 @@
 #include "remote_path.hpp"
 
+#include <random>
+
+#include <fmt/format.h>
+
 #include <error.hpp>
 #include <sha256.hpp>
 #include <text.hpp>
@@ -29,6 +33,17 @@ std::vector<std::string> remote_path_parts(std::string_view path) {
 
 std::string part_name(std::string_view word) {
     return std::string{kPartPrefix} + sha256_hex(word).substr(0, kPartDigits) + std::string{kPartEnding};
+}
+
+std::string beginning_of_fresh_part_names(std::string_view word) {
+    return std::string{kPartPrefix} + sha256_hex(word).substr(0, kPartDigits / 2);
+}
+
+std::string fresh_part_name(std::string_view word) {
+    std::random_device random;
+    std::string end;
+    for (int i = 0; i < 2; ++i) end += fmt::format("{:08x}", random());
+    return beginning_of_fresh_part_names(word) + end.substr(0, kPartDigits / 2) + std::string{kPartEnding};
 }
 
 bool is_part_name(std::string_view name) {

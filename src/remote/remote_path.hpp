@@ -14,6 +14,9 @@ std::vector<std::string> remote_path_parts(std::string_view path);
 
 // The name of a file that is not yet whole, beside the one it will be. The same for the same word.
 std::string part_name(std::string_view word);
+// Another one each time; those of the same word begin with the same.
+std::string fresh_part_name(std::string_view word);
+std::string beginning_of_fresh_part_names(std::string_view word);
 bool is_part_name(std::string_view name);
 
 } // namespace poster

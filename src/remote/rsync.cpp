@@ -1,9 +1,11 @@
 #include "rsync.hpp"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -42,27 +44,53 @@ std::string in_brackets(const std::string& host) {
     return host.substr(0, begin) + "[" + host.substr(begin) + "]";
 }
 
-// The links that it follows, in the folders that the files have at the host; gone with this object.
+// The links that it follows, by the names that the files are to get; gone with this object.
 class Links {
 public:
-    // By what is open here: their names may stand for something else by now.
+    // To what is open here: the files' own names may stand for something else by now. Throws SystemError.
     Links(fs::path folder, std::span<const RsyncFile> files) : folder_(std::move(folder)) {
+        remove();
+        check_syscall("make " + folder_.native(), ::mkdir(folder_.c_str(), 0700));
         for (const auto& file : files) {
-            const fs::path link = folder_ / fs::path(file.path).relative_path();
-            fs::create_directories(link.parent_path());
-            fs::create_symlink(fmt::format("/proc/{}/fd/{}", ::getpid(), file.local), link);
+            const fs::path link = folder_ / file.name;
+            const std::string open = fmt::format("/proc/{}/fd/{}", ::getpid(), file.local);
+            check_syscall("make " + link.native(), ::symlink(open.c_str(), link.c_str()));
+            paths_.push_back(link.native());
         }
     }
     Links(const Links&) = delete;
     Links& operator=(const Links&) = delete;
-    ~Links() {
+    ~Links() { remove(); }
+
+    const std::vector<std::string>& paths() const { return paths_; }
+
+private:
+    void remove() const {
         std::error_code ignored;
         fs::remove_all(folder_, ignored);
     }
 
-private:
     fs::path folder_;
+    std::vector<std::string> paths_;
 };
+
+// Never by size and time alone; in place, which keeps what a broken transfer has brought. The folder is no part of a
+// path that rsync takes for a pattern, or makes anew where it is a link.
+std::vector<std::string> command_for(const std::vector<std::string>& ssh, const std::string& host,
+                                     const std::string& folder, const std::vector<std::string>& paths) {
+    std::vector<std::string> words{"rsync",
+                                   "--copy-links",
+                                   "--inplace",
+                                   "--ignore-times",
+                                   "--info=progress2,name0",
+                                   "--no-human-readable",
+                                   "--rsh=" + as_one_word(ssh),
+                                   "--rsync-path=cd " + shell_quote(folder) + " && rsync",
+                                   "--"};
+    words.insert(words.end(), paths.begin(), paths.end());
+    words.push_back(in_brackets(host) + ":./");
+    return words;
+}
 
 // Gives what is moved of all files together to one after the other.
 class Share {
@@ -98,11 +126,15 @@ private:
     std::uint64_t told_ = 0, in_file_ = 0;
 };
 
-// The first line: the others are about the end of it.
+// The first line that is rsync's and tells more than that it ended; else the first of all.
 std::string complaint(const std::string& errors, int code) {
-    for (const auto& line : split(errors, '\n'))
-        if (!line.empty() && !line.starts_with("Warning: ")) return in_a_line(line, kLongestLine);
-    return code == 0 ? "" : fmt::format("rsync ended with {}", code);
+    std::string first;
+    for (const auto& line : split(errors, '\n')) {
+        const bool is_its = line.find("rsync") != std::string::npos && !line.starts_with("rsync error:");
+        if (is_its) return in_a_line(line, kLongestLine);
+        if (first.empty()) first = in_a_line(line, kLongestLine);
+    }
+    return !first.empty() ? first : fmt::format("rsync ended with {}", code);
 }
 
 bool is_of_no_use(int code, const std::string& errors) {
@@ -113,31 +145,13 @@ bool is_of_no_use(int code, const std::string& errors) {
 
 } // namespace
 
-Rsync::Rsync(std::vector<std::string> ssh, std::string host, fs::path folder, std::function<void()> check)
-    : ssh_(std::move(ssh)), host_(std::move(host)), folder_(std::move(folder)), check_(std::move(check)) {}
+Rsync::Rsync(SshClient& client, std::string host, std::function<void()> check)
+    : client_(client), host_(std::move(host)), check_(std::move(check)) {}
 
-// Never by size and time alone, in place, which keeps what a broken transfer has brought; attributes stay as they are.
-std::vector<std::string> Rsync::command(const std::string& root) const {
-    return {"rsync",
-            "--recursive",
-            "--copy-links",
-            "--inplace",
-            "--ignore-times",
-            "--omit-dir-times",
-            "--secluded-args",
-            "--no-inc-recursive",
-            "--info=progress2,name0",
-            "--no-human-readable",
-            "--rsh=" + as_one_word(ssh_),
-            "--",
-            folder_.native() + "/",
-            in_brackets(host_) + ":" + (root.ends_with('/') ? root : root + "/")};
-}
-
-std::string Rsync::bring(std::span<const RsyncFile> files, const std::string& root,
+std::string Rsync::bring(std::span<const RsyncFile> files, const std::string& folder,
                          const std::function<void(std::size_t, std::uint64_t)>& moved) {
-    const Links links(folder_, files);
-    ChildProcess program(command(root));
+    const Links links(client_.folder() / "rsync", files);
+    ChildProcess program(command_for(client_.command(), host_, folder, links.paths()));
     Outgoing nothing;
     Share share(files, moved);
     std::string printed;
@@ -147,11 +161,10 @@ std::string Rsync::bring(std::span<const RsyncFile> files, const std::string& ro
         share.take(printed);
     }
     const int code = program.finish(kFarewellMs);
-    std::string line = complaint(program.errors(), code);
     if (is_of_no_use(code, program.errors()))
-        throw Error(host_ + ": rsync does not work with this host: " + line,
+        throw Error(host_ + ": rsync does not work with this host: " + complaint(program.errors(), code),
                     "it has to be installed there as well, and the account needs a shell; or set scp.method to sftp");
-    if (code != 0) return line;
+    if (code != 0) return complaint(program.errors(), code);
     std::uint64_t all = 0;
     for (const auto& file : files) all += file.bytes;
     share.reach(all);

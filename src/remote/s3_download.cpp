@@ -5,6 +5,7 @@
 #include <cerrno>
 
 #include <fd.hpp>
+#include <files.hpp>
 #include <sha256.hpp>
 
 #include "part_file.hpp"
@@ -160,7 +161,7 @@ private:
 
     // By the checksum of its parts, and the file here.
     bool is_as_here(const S3Object& object, const RemoteFile& it) const {
-        const Fd local{::open(it.local.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)};
+        const Fd local = open_regular(it.local);
         const S3Slice whole{local.get(), 0, it.bytes, it.sha256.get(), {}};
         return local && checksum_is_of_parts(object.checksum, whole, s3_part_bytes(part_bytes_, it.bytes),
                                              [this] { return cancelled(); });

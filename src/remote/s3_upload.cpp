@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include <fd.hpp>
+#include <files.hpp>
 #include <sha256.hpp>
 #include <slice.hpp>
 
@@ -40,11 +41,10 @@ struct Large {
 };
 
 Fd open_local(const RemoteFile& file) {
-    Fd fd{check_syscall("read " + file.local.native(),
-                        ::open(file.local.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK))};
+    Fd fd = open_regular(file.local);
+    if (!fd) throw_errno("read " + file.local.native(), errno);
     struct stat facts{};
     check_syscall("read " + file.local.native(), ::fstat(fd.get(), &facts));
-    if (!S_ISREG(facts.st_mode)) throw Error(file.local.native() + " is no regular file");
     if (std::uint64_t(facts.st_size) < file.bytes)
         throw Error(file.local.native() + " is shorter than it was when it was to be copied");
     return fd;

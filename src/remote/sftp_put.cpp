@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <map>
 
 #include <fmt/format.h>
 
 #include <error.hpp>
 #include <fd.hpp>
+#include <files.hpp>
 #include <sha256.hpp>
 #include <text.hpp>
 
@@ -43,8 +45,8 @@ std::string folder_of(const std::string& path) {
 // A file on its way.
 struct Sending {
     const RemoteFile* file = nullptr;
-    std::size_t index = 0; // for the progress
-    std::string target, part;
+    std::size_t index = 0;                  // for the progress
+    std::string target, folder, name, part; // the part lies in the folder by that name
     Fd local;
     std::optional<Delivery> verdict; // known already
     std::uint64_t there = 0;         // bytes of the part that are right already
@@ -69,7 +71,7 @@ public:
         look();
         compare_what_is_there();
         make_folders();
-        copy_what_is_there();
+        begin_parts();
         open_parts();
         send();
         send_by_rsync();
@@ -90,11 +92,20 @@ private:
             return;
         }
         sending.target = place_.at(file.path);
-        // The same for the next try, so that it finds what this one leaves.
-        sending.part = folder_of(sending.target) + "/" + part_name(fmt::format("{}\n{}", file.path, file.bytes));
-        sending.local = Fd{::open(file.local.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
-        if (!sending.local)
+        sending.local = open_regular(file.local);
+        struct stat facts{};
+        if (!sending.local || ::fstat(sending.local.get(), &facts) != 0) {
             sending.verdict = Delivery::passing(fmt::format("read {}: {}", file.local.native(), std::strerror(errno)));
+            return;
+        }
+        sending.folder = folder_of(sending.target);
+        // The same for the next try, so that it finds what this one leaves, but never for other content: a server that
+        // has not noticed yet that a connection is gone may still write to what it has open. rsync writes what it has
+        // found out about the part before, so no two of them share one.
+        sending.name = by_rsync(sending)
+                           ? fresh_part_name(file.path)
+                           : part_name(fmt::format("{}\n{}\n{}", file.path, file.bytes, modified_ns(facts)));
+        sending.part = sending.folder + "/" + sending.name;
     }
 
     bool by_rsync(const Sending& file) const { return place_.rsync != nullptr && file.file->bytes >= kWorthResuming; }
@@ -115,7 +126,7 @@ private:
             session_.request(Type::lstat, Writer().text(file.target).take(), [&file](const Reply& reply) {
                 if (reply.type == Type::attributes) file.target_facts = reply.attributes;
             });
-            if (file.file->bytes < kWorthResuming) return;
+            if (file.file->bytes < kWorthResuming || by_rsync(file)) return;
             session_.request(Type::lstat, Writer().text(file.part).take(), [&file](const Reply& reply) {
                 if (reply.type == Type::attributes) file.part_facts = reply.attributes;
             });
@@ -131,7 +142,7 @@ private:
             if (is_file(file.target_facts) && *file.target_facts->size == file.file->bytes) {
                 pieces.push_back({file.target, file.file->bytes, false});
                 expected.emplace_back(&file, file.file->sha256);
-            } else if (!by_rsync(file) && is_file(file.part_facts) && *file.part_facts->size >= kWorthResuming &&
+            } else if (is_file(file.part_facts) && *file.part_facts->size >= kWorthResuming &&
                        *file.part_facts->size <= file.file->bytes) {
                 pieces.push_back({file.part, *file.part_facts->size, true});
                 expected.emplace_back(&file, sha256_of_slice(file.local.get(), 0, *file.part_facts->size).value_or(""));
@@ -164,7 +175,7 @@ private:
 
     // That they are there already is no error, and what else is shows when the files are opened.
     void make_folders() {
-        for_each([&](Sending& file) { make_folder(folder_of(file.target)); });
+        for_each([&](Sending& file) { make_folder(file.folder); });
         session_.wait();
     }
 
@@ -177,15 +188,16 @@ private:
                          });
     }
 
-    // What rsync compares with, where no broken try has left something.
-    void copy_what_is_there() {
+    // What rsync compares with.
+    void begin_parts() {
         if (place_.rsync == nullptr || place_.shell == nullptr) return;
-        std::vector<std::pair<std::string, std::string>> copies;
+        std::vector<SshShell::Basis> parts;
         for_each([&](Sending& file) {
-            if (by_rsync(file) && is_file(file.target_facts) && !file.part_facts)
-                copies.emplace_back(file.target, file.part);
+            if (by_rsync(file))
+                parts.push_back(
+                    {file.folder + "/" + beginning_of_fresh_part_names(file.file->path), file.target, file.part});
         });
-        place_.shell->copy(copies);
+        place_.shell->begin_parts(parts);
     }
 
     void open_parts() {
@@ -251,17 +263,26 @@ private:
 
     void send_by_rsync() {
         if (place_.rsync == nullptr) return;
-        std::vector<RsyncFile> files;
-        std::vector<Sending*> which;
+        std::map<std::string, std::vector<Sending*>> by_folder;
         for_each([&](Sending& file) {
-            if (!by_rsync(file)) return;
-            files.push_back({file.local.get(), file.part.substr(place_.root.size()), file.file->bytes});
-            which.push_back(&file);
+            if (by_rsync(file)) by_folder[file.folder].push_back(&file);
         });
-        if (files.empty()) return;
-        complaint_ = place_.rsync->bring(
-            files, place_.root, [&](std::size_t i, std::uint64_t bytes) { progress_.moved(which[i]->index, bytes); });
-        for (Sending* file : which) {
+        for (const auto& [folder, files] : by_folder) send_by_rsync(folder, files);
+        session_.wait();
+    }
+
+    void send_by_rsync(const std::string& folder, const std::vector<Sending*>& files) {
+        std::vector<RsyncFile> sent;
+        for (const Sending* file : files) sent.push_back({file->local.get(), file->name, file->file->bytes});
+        const std::string complaint = place_.rsync->bring(
+            sent, folder, [&](std::size_t i, std::uint64_t bytes) { progress_.moved(files[i]->index, bytes); });
+        const bool full = complaint.find("No space left on device") != std::string::npos;
+        for (Sending* file : files) {
+            if (!complaint.empty()) { // the next try goes on with what has come
+                file->verdict = Delivery::passing(place_.shown + ": " + complaint);
+                if (full) session_.request(Type::remove, Writer().text(file->part).take(), [](const Reply&) {});
+                continue;
+            }
             file->arrived = file->file->bytes;
             // It may have grown since it was looked at.
             session_.request(Type::fsetstat, Writer().text(file->handle).size(file->arrived).take(),
@@ -269,7 +290,6 @@ private:
                                  if (!reply.ok()) file->trouble = reply.status;
                              });
         }
-        session_.wait();
     }
 
     // The hashes are worked out while the disk takes in what they are of.
@@ -325,10 +345,8 @@ private:
             Sending& file = files_[i];
             if (!file.goes_on() || (!found[i].empty() && found[i] == file.file->sha256.get())) continue;
             if (progress_.cancelled()) throw Cancelled{}; // that may be why
-            const bool is_told = by_rsync(file) && !complaint_.empty();
-            file.verdict = Delivery::passing(is_told ? place_.shown + ": " + complaint_
-                                                     : file.file->local.native() +
-                                                           " changed while it was sent, or did not arrive whole");
+            file.verdict =
+                Delivery::passing(file.file->local.native() + " changed while it was sent, or did not arrive whole");
             session_.request(Type::remove, Writer().text(file.part).take(), [](const Reply&) {});
         }
         session_.wait();
@@ -375,7 +393,7 @@ private:
                     session_.request(Type::remove, Writer().text(file.target).take(), [](const Reply&) {});
                 session_.request(Type::rename, names, take);
             }
-            folders.insert(folder_of(file.target));
+            folders.insert(file.folder);
         });
         session_.wait();
         flush(folders);
@@ -408,7 +426,6 @@ private:
     std::vector<Sending> files_;
     bool hashed_meanwhile_ = false;
     std::string forbidden_; // a folder that may not be made
-    std::string complaint_; // of rsync
 };
 
 } // namespace

@@ -142,7 +142,7 @@ SshRemote::Connection& SshRemote::connect() {
     made.place.shown = to_.host;
     made.place.root = resolve(*made.session, to_.path);
     if (method_ == Method::rsync) {
-        made.rsync = std::make_unique<Rsync>(client_.command(), to_.host, client_.folder() / "rsync", check);
+        made.rsync = std::make_unique<Rsync>(client_, to_.host, check);
         made.place.rsync = made.rsync.get();
     }
     return made;
@@ -189,6 +189,10 @@ void SshRemote::transfer(std::span<const RemoteFile> files, Progress& progress, 
     } catch (const Error& error) {
         tell_first(Delivery::permanent(error.what(), error.help()));
         connection_.reset();
+    } catch (...) { // what waits in the session speaks of files that are gone
+        connection_.reset();
+        progress_ = nullptr;
+        throw;
     }
     progress_ = nullptr;
 }

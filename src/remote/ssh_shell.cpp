@@ -173,11 +173,14 @@ std::vector<std::string> SshShell::hashes(const std::vector<Piece>& pieces) {
     return found;
 }
 
-void SshShell::copy(const std::vector<std::pair<std::string, std::string>>& from_and_to) {
-    if (from_and_to.empty() || !usable()) return;
+void SshShell::begin_parts(const std::vector<Basis>& parts) {
+    if (parts.empty() || !usable()) return;
     std::string script;
-    for (const auto& [from, to] : from_and_to)
-        script += fmt::format("cp {} {} </dev/null >/dev/null 2>&1\n", shell_quote(from), shell_quote(to));
+    for (const auto& part : parts)
+        script += fmt::format(
+            "set -- {0}*\nif [ -f \"$1\" ]; then cp \"$1\" {1}; rm -f \"$@\"; elif [ -f {2} ]; then cp {2} {1}; "
+            "fi </dev/null >/dev/null 2>&1\n",
+            shell_quote(part.left), shell_quote(part.part), shell_quote(part.target));
     run(script, kForever);
 }
 

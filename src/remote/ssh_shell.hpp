@@ -30,8 +30,13 @@ public:
     bool has_answered();
     // The SHA-256 of each; empty where it is not known.
     std::vector<std::string> hashes(const std::vector<Piece>& pieces);
-    // Makes copies beside each other there, as far as that goes.
-    void copy(const std::vector<std::pair<std::string, std::string>>& from_and_to);
+    // What a new part begins as: what an earlier try has left, else the file that it will replace. Always a copy, since
+    // whoever wrote what was left may still do so.
+    struct Basis {
+        std::string left; // how the paths of such parts begin
+        std::string target, part;
+    };
+    void begin_parts(const std::vector<Basis>& parts);
     // Begins to hash a file while it grows; nothing else is asked of the shell until the hash is.
     void hash_as_it_grows(const std::string& path);
     void has_grown_to(std::uint64_t bytes); // returns at once

@@ -49,14 +49,14 @@ struct Look {
 };
 
 Look look_at(const fs::path& path, std::uint64_t bytes) {
-    const Fd file{::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    const Fd file = open_regular(path);
     if (!file) {
-        const bool other = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO;
+        const bool other = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENXIO || errno == EINVAL;
         return {other, other ? 0 : errno};
     }
     struct stat facts{};
     if (::fstat(file.get(), &facts) != 0) return {false, errno};
-    return {!S_ISREG(facts.st_mode) || std::uint64_t(facts.st_size) < bytes, 0};
+    return {std::uint64_t(facts.st_size) < bytes, 0};
 }
 
 std::string digest_of(const std::vector<LocalFile>& files) {
@@ -72,7 +72,7 @@ public:
               const SyncJob& job, SyncObserver& observer, Lease& lease)
         : store_(store), id_(std::move(id)), settings_(settings), callback_(callback), remote_(remote),
           destination_(remote.destination()), job_(job), observer_(observer), lease_(lease),
-          outbox_(store.run_dir(id_)), notes_(outbox_, callback),
+          dir_(resolved(store.run_dir(id_))), outbox_(dir_), notes_(outbox_, callback),
           draft_(outbox_.dir() / fmt::format("{}.{}", callback, kManifestName)) {}
 
     SyncResult bring_up_to_date() {
@@ -80,7 +80,7 @@ public:
         known_ = view.copies[destination_];
         add_coming(manifest_from_json(read_file(draft_).value_or("")));
         const DeliveryState before = view.copying[destination_];
-        std::vector<LocalFile> files = not_copied_yet(files_to_copy(store_.run_dir(id_), settings_), known_);
+        std::vector<LocalFile> files = not_copied_yet(files_to_copy(dir_, settings_), known_);
         if (store_.is_active(id_)) leave_out_what_is_written(files);
         const bool due = !files.empty() || before.receipt != digest_of(manifest());
         if (due && waits(before, digest_of(files))) return result_;
@@ -178,7 +178,7 @@ private:
         std::erase_if(files, [&](const LocalFile& file) { return is_left_out(file); });
         std::stable_partition(files.begin(), files.end(), [&](const auto& file) { return may_be_known(file); });
         std::vector<ToHash> to_hash;
-        for (const auto& file : files) to_hash.push_back({store_.run_dir(id_) / file.path, file.bytes});
+        for (const auto& file : files) to_hash.push_back({dir_ / file.path, file.bytes});
         const Hashing hashing(std::move(to_hash), [this] { return cancelled(); });
         Batch fresh, replacing;
         std::uint64_t bytes = 0;
@@ -186,8 +186,7 @@ private:
             if (may_be_known(files[i]) && was_touched_only(files[i], hashing.of(i).get())) continue;
             const bool is_there = known_.contains(files[i].path) || theirs_.contains(files[i].path);
             Batch& batch = is_there ? replacing : fresh;
-            batch.sending.push_back(
-                {remote_path(files[i], id_), store_.run_dir(id_) / files[i].path, files[i].bytes, hashing.of(i)});
+            batch.sending.push_back({remote_path(files[i], id_), dir_ / files[i].path, files[i].bytes, hashing.of(i)});
             batch.local.push_back(files[i]);
             bytes += files[i].bytes;
         }
@@ -269,7 +268,7 @@ private:
                                              "move this one away to fetch that one, or touch it to replace that one"));
             return true;
         }
-        const Look look = look_at(store_.run_dir(id_) / file.path, file.bytes);
+        const Look look = look_at(dir_ / file.path, file.bytes);
         if (look.error != 0) refuse(file, cannot_read(file, look.error));
         return look.changed || look.error != 0;
     }
@@ -358,6 +357,7 @@ private:
     const SyncJob& job_;
     SyncObserver& observer_;
     Lease& lease_;
+    fs::path dir_; // of the run, with no link in it, as none is followed
     Outbox outbox_;
     OutboxNotes notes_;
     fs::path draft_; // of the manifest

@@ -60,8 +60,8 @@ class Evicting {
 public:
     Evicting(const Store& store, const std::string& run, const Settings& settings, const Place& place,
              const EvictionRules& rules)
-        : store_(store), dir_(store.run_dir(run)), run_(run), settings_(settings), place_(place), rules_(rules),
-          outbox_(dir_), confined_(dir_) {}
+        : store_(store), dir_(resolved(store.run_dir(run))), run_(run), settings_(settings), place_(place),
+          rules_(rules), outbox_(dir_), confined_(dir_) {}
 
     Evictions evict() {
         collect();

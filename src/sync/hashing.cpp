@@ -1,10 +1,9 @@
 #include "hashing.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 
 #include <fd.hpp>
+#include <files.hpp>
 #include <sha256.hpp>
 
 namespace poster {
@@ -34,7 +33,7 @@ void Hashing::work() {
 std::string Hashing::hash_of_beginning(const ToHash& file) const {
     const auto cancelled = [this] { return left_off_ || cancelled_(); };
     if (cancelled()) return {};
-    const Fd fd{::open(file.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)};
+    const Fd fd = open_regular(file.path);
     return fd ? sha256_of_slice(fd.get(), 0, file.bytes, cancelled).value_or("") : "";
 }
 

@@ -257,7 +257,9 @@ class CClient(PosterTest):
         numeric = 'LC_NUMERIC\ndecimal_point "<U002C>"\nthousands_sep "<U002E>"\ngrouping 3;3\nEND LC_NUMERIC\n'
         (folder / "comma").write_text(f"comment_char %\nescape_char /\n{copies}{numeric}")
         command = ["localedef", "-f", folder / "charmap", "-i", folder / "comma", "--no-archive", "-c", folder / "xx_XX"]
-        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # 1: with warnings
+        done = subprocess.run(command, capture_output=True, text=True)  # 1: with warnings
+        if not (folder / "xx_XX" / "LC_NUMERIC").exists():
+            self.skipTest(f"no locale can be made here, it wants the sources of others: {done.stderr}")
 
     # ---- threads, processes, signals
 

@@ -1,10 +1,12 @@
 """Copies at a host that is reached by ssh, with large files sent by rsync."""
 
+import os
+import pathlib
 import random
 
 import test_scp
 from copies import ODD_NAMES
-from harness import main, poster_only
+from harness import main, poster_only, wait_until
 
 MEBIBYTE = 1 << 20
 
@@ -49,37 +51,118 @@ class Rsync(test_scp.Scp):
         self.assertEqual(done.returncode, 0, (done.stdout, done.stderr))
         self.assert_arrived(self.root, run)
 
+    def wrap(self, script):
+        """From now on this shell script is found for rsync; `rsync` in it is the real one."""
+        wrapper = self.tmp / "bin" / "rsync"
+        wrapper.parent.mkdir(exist_ok=True)
+        wrapper.write_text(f"#!/bin/sh\nPATH=${{PATH#*:}}\n{script}\n")
+        wrapper.chmod(0o755)
+        self.right_path = self.env["PATH"]
+        self.env |= {"PATH": f"{wrapper.parent}:{self.right_path}"}
+
+    def unwrap(self):
+        self.env |= {"PATH": self.right_path}
+
+    def copy_of(self, run, name):
+        return self.root / "runs" / run.name / "files" / name
+
+    def test_the_root_is_no_pattern_and_may_have_odd_letters(self):
+        other = self.tmp / "runs1 b'c"
+        other.mkdir()
+        self.use("ptest", self.tmp / "runs[1] *'c")
+        run = self.make_run({"model": random.randbytes(2_000_000)})
+        self.assertEqual(self.sync().returncode, 0)
+        self.assert_arrived(self.root, run)
+        self.assertEqual(list(other.iterdir()), [])
+
+    def test_a_folder_at_the_host_may_be_a_link(self):
+        elsewhere = self.tmp / "elsewhere"
+        elsewhere.mkdir()
+        self.root.mkdir()
+        (self.root / "runs").symlink_to(elsewhere)
+        run = self.make_run({"model": random.randbytes(2_000_000)})
+        self.assertEqual(self.sync().returncode, 0)
+        self.assertTrue((self.root / "runs").is_symlink())
+        self.assert_arrived(self.root, run)
+
+    def test_what_a_killed_sync_leaves_running_writes_to_no_copy(self):
+        self.leaves_processes = True
+        run = self.make_run({"model": random.randbytes(8 * MEBIBYTE)})
+        self.wrap('exec rsync --bwlimit=1500 "$@"')
+        process = self.start_poster("sync", run.name)
+        parts = lambda: [path for path in self.root.rglob("*.part") if path.stat().st_size > MEBIBYTE]
+        wait_until(parts, what="a part of the file")
+        process.kill()
+        process.wait()
+        self.unwrap()
+        content = random.randbytes(8 * MEBIBYTE)
+        self.save(run, {"model": content})
+        self.assertEqual(self.sync().returncode, 0)
+        self.assertTrue(self.copy_of(run, "model").read_bytes() == content)
+        wait_until(lambda: not self.programs_in(self.root), what="the end of what was left")
+        self.assertTrue(self.copy_of(run, "model").read_bytes() == content)
+
+    @staticmethod
+    def programs_in(folder):
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                if pathlib.Path(os.readlink(process / "cwd")).is_relative_to(folder):
+                    found.append(process.name)
+            except OSError:
+                continue
+        return found
+
+    def test_what_a_broken_try_brought_is_not_sent_again(self):
+        size = 12 * MEBIBYTE
+        begun = self.tmp / "begun"
+        with self.server.proxy() as proxy:
+            run = self.make_run({"model": random.randbytes(size)})
+            self.configure(port=proxy.port)
+            self.wrap(f'[ -e {begun} ] && exec rsync "$@"; touch {begun}; exec timeout -s KILL 2 rsync --bwlimit=4000 "$@"')
+            self.sync_until_done()
+            self.assertTrue(begun.exists())
+            self.assertLess(proxy.moved["up"], size + 4 * MEBIBYTE)
+        self.assert_arrived(self.root, run)
+
     def test_a_file_that_grows_is_there_as_it_was_looked_at(self):
         """And not longer, though rsync takes what there is by then."""
         begun = self.tmp / "rsync-begins"
-        wrapper = self.tmp / "bin" / "rsync"
-        wrapper.parent.mkdir()
         grow = 'import glob, sys; open(glob.glob(sys.argv[1])[0], "ab").write(b"later")'
-        pattern = f"{self.store}/runs/*/files/log"
-        rest = 'PATH=${PATH#*:} exec rsync "$@"'
-        wrapper.write_text(f"#!/bin/sh\n[ -e {begun} ] || python3 -c '{grow}' '{pattern}'\ntouch {begun}\n{rest}\n")
-        wrapper.chmod(0o755)
+        self.wrap(f"[ -e {begun} ] || python3 -c '{grow}' '{self.store}/runs/*/files/log'\ntouch {begun}\nexec rsync \"$@\"")
         content = random.randbytes(3 * MEBIBYTE)
         run = self.make_run({"log": content})
-        done = self.poster("sync", run.name, env={**self.env, "PATH": f"{wrapper.parent}:{self.env['PATH']}"}, check=1)
+        done = self.poster("sync", run.name, check=1)
         self.assertTrue(begun.exists())
         self.assertIn(b"files/log changed meanwhile", done.stderr)
-        copy = (self.root / "runs" / run.name / "files" / "log").read_bytes()
-        self.assertTrue(copy.startswith(content))
-        self.assertEqual(len(copy), len(content))
+        self.assertTrue(self.copy_of(run, "log").read_bytes() == content)
+        self.unwrap()
         self.sync_until_done()
         self.assert_arrived(self.root, run)
 
-    def test_a_link_in_the_place_of_a_file_is_not_followed(self):
-        secret = self.tmp / "secret"
-        secret.write_bytes(random.randbytes(2_000_000))
-        run = self.make_run({"model": random.randbytes(2_000_000), "other": random.randbytes(2_000_000)})
-        (run / "files" / "model").unlink()
-        (run / "files" / "model").symlink_to(secret)
-        self.sync()
-        there = [path.read_bytes() for path in self.root.rglob("*") if path.is_file()]
-        self.assertFalse(secret.read_bytes() in there)
-        self.assertTrue((run / "files" / "other").read_bytes() in there)
+    def test_what_takes_the_place_of_a_file_is_not_followed(self):
+        """A link, a folder with a link, and a link in the place of a folder, while another file is on its way."""
+        secret = random.randbytes(40 * MEBIBYTE)
+        outside = self.tmp / "outside"
+        outside.mkdir()
+        (outside / "large").write_bytes(secret)
+        swaps = {
+            "link": "rm {0}/d/large; ln -s {1}/large {0}/d/large",
+            "folder": "rm {0}/d/large; mkdir {0}/d/large; ln -s {1} {0}/d/large/link",
+            "linked folder": "rm -r {0}/d; ln -s {1} {0}/d",
+        }
+        for name, swap in swaps.items():
+            with self.subTest(name):
+                run = self.make_run({"a": random.randbytes(40 * MEBIBYTE), "d/large": random.randbytes(40 * MEBIBYTE)})
+                begun = self.tmp / f"begun {name}"
+                swap = swap.format(run / "files", outside)
+                self.wrap(f'[ -e "{begun}" ] || {{ touch "{begun}"; {swap}; }}\nexec rsync "$@"')
+                self.sync()
+                self.unwrap()
+                self.assertTrue(begun.exists())
+                there = [path for path in self.root.rglob("*") if path.is_file()]
+                self.assertEqual([path for path in there if path.read_bytes() == secret], [])
+                self.assertTrue(self.copy_of(run, "a").read_bytes() == (run / "files" / "a").read_bytes())
 
     def test_a_host_without_rsync_is_for_the_user_to_mend(self):
         run = self.make_run({"big": random.randbytes(2_000_000)})

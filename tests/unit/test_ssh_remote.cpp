@@ -5,7 +5,10 @@
 #include <sys/stat.h>
 #include <utime.h>
 
+#include <fmt/format.h>
+
 #include <error.hpp>
+#include <files.hpp>
 #include <remote_path.hpp>
 #include <sftp_wire.hpp>
 #include <ssh_client.hpp>
@@ -252,7 +255,10 @@ TEST_CASE("a part is gone on with where it is the file's beginning, else begun a
     FakeHost host;
     auto& file = host.add("runs/big", std::string(3'000'000, 'x'));
     make_directories(host.root / "runs");
-    replace_file(host.root / "runs" / part_name(file.path + "\n" + std::to_string(file.bytes)), there);
+    struct stat facts{};
+    REQUIRE(::stat(file.local.c_str(), &facts) == 0);
+    const std::string word = fmt::format("{}\n{}\n{}", file.path, file.bytes, modified_ns(facts));
+    replace_file(host.root / "runs" / part_name(word), there);
     const fs::path counted = host.place.path() / "written";
     CHECK(host.put().count(Delivery::State::delivered) == 1);
     CHECK(host.all_there());
