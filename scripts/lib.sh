@@ -33,7 +33,7 @@ build() {
 
 build_packages=(g++ cmake ninja-build ccache git python3 ca-certificates libcli11-dev nlohmann-json3-dev libspdlog-dev
                 libfmt-dev catch2 libsqlite3-dev libtomlplusplus-dev libyaml-cpp-dev zlib1g-dev libre2-dev libcurl4-openssl-dev libpugixml-dev)
-test_packages=(tini bsdutils procps util-linux strace tmux zsh fish bash-completion python3-venv
+test_packages=(tini bsdutils procps locales util-linux strace tmux zsh fish bash-completion python3-venv
                openssh-server openssh-client rsync exim4-daemon-light openssl curl slurm-wlm munge)
 lint_packages=(clang-format-19 clang-tidy-19)
 

@@ -274,13 +274,20 @@ private:
     void send_by_rsync(const std::string& folder, const std::vector<Sending*>& files) {
         std::vector<RsyncFile> sent;
         for (const Sending* file : files) sent.push_back({file->local.get(), file->name, file->file->bytes});
-        const std::string complaint = place_.rsync->bring(
-            sent, folder, [&](std::size_t i, std::uint64_t bytes) { progress_.moved(files[i]->index, bytes); });
+        const auto moved = [&](std::size_t i, std::uint64_t bytes) { progress_.moved(files[i]->index, bytes); };
+        std::string complaint;
+        try {
+            complaint = place_.rsync->bring(sent, folder, moved);
+        } catch (const Error&) { // it will never go on with them
+            for (const Sending* file : files) remove_part(*file);
+            session_.wait();
+            throw;
+        }
         const bool full = complaint.find("No space left on device") != std::string::npos;
         for (Sending* file : files) {
             if (!complaint.empty()) { // the next try goes on with what has come
                 file->verdict = Delivery::passing(place_.shown + ": " + complaint);
-                if (full) session_.request(Type::remove, Writer().text(file->part).take(), [](const Reply&) {});
+                if (full) remove_part(*file);
                 continue;
             }
             file->arrived = file->file->bytes;
@@ -290,6 +297,10 @@ private:
                                  if (!reply.ok()) file->trouble = reply.status;
                              });
         }
+    }
+
+    void remove_part(const Sending& file) {
+        session_.request(Type::remove, Writer().text(file.part).take(), [](const Reply&) {});
     }
 
     // The hashes are worked out while the disk takes in what they are of.
@@ -347,7 +358,7 @@ private:
             if (progress_.cancelled()) throw Cancelled{}; // that may be why
             file.verdict =
                 Delivery::passing(file.file->local.native() + " changed while it was sent, or did not arrive whole");
-            session_.request(Type::remove, Writer().text(file.part).take(), [](const Reply&) {});
+            remove_part(file);
         }
         session_.wait();
     }

@@ -201,7 +201,7 @@ void SshRemote::put(std::span<const RemoteFile> files, Progress& progress) {
     transfer(files, progress, [&](Connection& connection, std::vector<bool>& told) {
         std::uint64_t bytes = 0;
         for (const auto& file : files) bytes += file.bytes;
-        if (bytes >= kSoonReadBack) open_shell(connection);
+        if (bytes >= kSoonReadBack || method_ == Method::rsync) open_shell(connection);
         for (std::size_t first = 0; first < files.size();) {
             const std::size_t count = batch_size(files.subspan(first), connection.place);
             put_batch(connection.place, files.subspan(first, count), first, progress, told);
