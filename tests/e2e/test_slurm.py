@@ -57,8 +57,12 @@ class JobTest(CopiesTest):
         said = lambda: self.said.read_text() if self.said.exists() else ""
         self.assertEqual(wait_until(lambda: now() in ended and now(), what="the end of the job"), state, said())
 
-    def wait_for_the_child(self):
-        wait_until(self.started.exists, what="the start of the child")
+    def wait_for_the_child(self, job):
+        try:
+            wait_until(self.started.exists, what="the start of the child")
+        except AssertionError as late:
+            why = self.slurm("squeue", "--noheader", "--states=all", f"--jobs={job}", "--format=%T %r")
+            raise AssertionError(f"{late}: {why}: {read_lines(self.said)}") from None
 
     def end_deliveries(self, number=signal.SIGTERM):
         """Nothing else is left. They have left the job; where it has a cgroup, Slurm ends them with it."""
@@ -178,7 +182,7 @@ class Ended(JobTest):
 
     def cancel(self, *lines):
         job = self.submit(*lines)
-        self.wait_for_the_child()
+        self.wait_for_the_child(job)
         self.slurm("scancel", job)
         self.wait_for_end(job, "CANCELLED")
 
@@ -232,7 +236,7 @@ class Ended(JobTest):
             self.fresh_store()
             self.started.unlink(missing_ok=True)
             job = self.submit(head + self.run_of("sh", "-c", goes_on_at_first))
-            self.wait_for_the_child()
+            self.wait_for_the_child(job)
             self.slurm("scontrol", "requeue", job)
             jobs[job] = self.store
         for job, self.store in jobs.items():

@@ -19,7 +19,7 @@ SlurmctldPort=$port
 SlurmUser=root
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket=$state/munge/socket,cred_expire=5
+AuthInfo=socket=$state/munge/socket,cred_expire=10
 StateSaveLocation=$state/controller
 SlurmdSpoolDir=$state/%n
 SlurmctldPidFile=$state/slurmctld.pid
