@@ -123,6 +123,7 @@ class Events(Config):
         os.kill(process.pid, signal.SIGKILL)
         os.kill(host, signal.SIGKILL)
         process.wait()
+        self.assert_gone(host)
         self.poster("ls")
         wait_until(lambda: self.config().get("source") == "argparse", what="the configuration, by recovery")
 

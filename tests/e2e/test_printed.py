@@ -125,6 +125,7 @@ class Printed(PosterTest):
             run.kill()
             os.kill(host, signal.SIGKILL)
             run.wait()
+        self.assert_gone(host)  # which holds the lock until then
         self.poster("ls", check=0)
         wait_until(lambda: len(self.points()) == 2, what="the points that recovery finds")
         self.assertEqual(self.values(), [0.5, 1.5])
