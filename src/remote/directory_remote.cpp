@@ -18,6 +18,7 @@
 #include <fd.hpp>
 #include <files.hpp>
 #include <sha256.hpp>
+#include <slice.hpp>
 
 #include "cancelled.hpp"
 #include "crew.hpp"
@@ -31,7 +32,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr mode_t kFolderMode = 0700;
-constexpr std::size_t kBlock = 256 << 10;
 
 enum class Missing { make, fail };
 
@@ -79,16 +79,11 @@ Opened open_file(int folder, const std::string& name, const fs::path& shown) {
 
 std::string hash_of(int fd, const fs::path& shown, const Progress& progress) {
     Sha256 hash;
-    std::string block(kBlock, '\0');
-    for (off_t at = 0;;) {
-        if (progress.cancelled()) throw Cancelled{};
-        const ssize_t got = ::pread(fd, block.data(), block.size(), at);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw_errno("read " + shown.native(), errno);
-        if (got == 0) return hash.hex();
-        hash.update({block.data(), std::size_t(got)});
-        at += got;
-    }
+    const auto take = [&](std::string_view bytes) { hash.update(bytes); };
+    const SliceRead read = read_slice(fd, 0, kToTheEnd, take, [&] { return progress.cancelled(); });
+    if (read == SliceRead::cancelled) throw Cancelled{};
+    if (read == SliceRead::failed) throw_errno("read " + shown.native(), errno);
+    return hash.hex();
 }
 
 // The first bytes of `from`, verified, to a file of that name; or `mismatch`.

@@ -40,10 +40,8 @@ std::string beginning_of_fresh_part_names(std::string_view word) {
 }
 
 std::string fresh_part_name(std::string_view word) {
-    std::random_device random;
-    std::string end;
-    for (int i = 0; i < 2; ++i) end += fmt::format("{:08x}", random());
-    return beginning_of_fresh_part_names(word) + end.substr(0, kPartDigits / 2) + std::string{kPartEnding};
+    std::random_device random; // of 32 bits
+    return fmt::format("{}{:08x}{:08x}{}", beginning_of_fresh_part_names(word), random(), random(), kPartEnding);
 }
 
 bool is_part_name(std::string_view name) {

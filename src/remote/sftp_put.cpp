@@ -1,6 +1,5 @@
 #include "sftp_put.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
