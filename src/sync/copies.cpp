@@ -1,6 +1,5 @@
 #include "copies.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -379,7 +378,7 @@ SyncResult copy_run(const Store& store, const std::string& id, const Settings& s
     SyncResult result;
     const Outbox outbox(store.run_dir(id));
     if (!outbox.exists() || !outbox.view(entry.name).copies_wanted) return result;
-    auto lease = Lease::acquire(outbox.dir() / "lease", entry.name + "-copies");
+    auto lease = lease_of_copies(outbox, entry.name);
     if (lease) return RunCopies(store, id, settings, entry.name, remote, job, observer, *lease).bring_up_to_date();
     ++result.held;
     observer.held(id, entry.name);

@@ -156,7 +156,7 @@ private:
 
     // The next sync sends them again. Where one is at work this moment, the next gc sees them again.
     void note_lost() const {
-        const auto lease = Lease::acquire(outbox_.dir() / "lease", place_.callback + "-copies");
+        const auto lease = lease_of_copies(outbox_, place_.callback);
         if (!lease) return;
         OutboxNotes notes(outbox_, place_.callback);
         for (const auto& path : lost_) notes.lost(place_.destination, path);

@@ -230,7 +230,7 @@ void note_fetched(const fs::path& dir, const Place& place, const std::map<std::s
     };
     if (std::none_of(files.begin(), files.end(), is_new)) return;
     // Held: a sync is at it, which finds out by itself that they are there.
-    const auto lease = Lease::acquire(outbox.dir() / "lease", place.callback + "-copies");
+    const auto lease = lease_of_copies(outbox, place.callback);
     if (!lease) return;
     OutboxNotes notes(outbox, place.callback);
     for (const auto& file : files)

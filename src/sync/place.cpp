@@ -11,7 +11,6 @@
 #include <error.hpp>
 #include <files.hpp>
 #include <registry.hpp>
-#include <sha256.hpp>
 
 namespace poster {
 
@@ -60,6 +59,10 @@ std::vector<Place> places_of(const Settings& settings, const std::string& from) 
     if (!is_known) throw UsageError(fmt::format("no callback '{}' keeps copies of runs", from), "they are: " + known);
     if (places.empty()) throw Error("no remote is set up here: " + why, "`poster config` shows the settings");
     return places;
+}
+
+std::optional<Lease> lease_of_copies(const Outbox& outbox, const std::string& callback) {
+    return Lease::acquire(outbox.dir() / "lease", callback + "-copies");
 }
 
 ManifestThere manifest_at(Remote& remote, const std::string& run, const fs::path& draft) {

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <lease.hpp>
 #include <poster/callback.hpp>
 #include <poster/settings.hpp>
 
@@ -29,6 +30,9 @@ struct ManifestThere {
 };
 // `draft`: a file for it. Also where its text is none that is known: that is the trouble then.
 ManifestThere manifest_at(Remote& remote, const std::string& run, const std::filesystem::path& draft);
+
+// Held by whoever notes what a destination has of the run. nullopt: another process has it. Throws Error.
+std::optional<Lease> lease_of_copies(const Outbox& outbox, const std::string& callback);
 
 // A folder of its own in `parent`, which is gone with this object.
 class Scratch {

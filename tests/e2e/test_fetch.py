@@ -564,16 +564,19 @@ class FromADirectory(CommonTests, Fetching):
             self.poster("gc", *options, check=2)
 
 
-@poster_only
-class FromS3(CommonTests, Fetching):
+class OverS3(Fetching):
     callback = "s3"
-    reads_again = False
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.server = cls.enterClassContext(s3())
         cls.bucket = cls.server.make_bucket("runs")
+
+
+@poster_only
+class FromS3(CommonTests, OverS3):
+    reads_again = False
 
     def configure(self):
         self.place = self.bucket / self.tmp.name
@@ -626,16 +629,8 @@ class FromS3(CommonTests, Fetching):
 
 
 @poster_only
-class KilledBetweenAFileAndItsManifest(Fetching):
+class KilledBetweenAFileAndItsManifest(OverS3):
     """`poster sync`, when files of a run replace the copies of them that are there."""
-
-    callback = "s3"
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.server = cls.enterClassContext(s3())
-        cls.bucket = cls.server.make_bucket("runs")
 
     def configure(self):
         self.place = self.bucket / self.tmp.name
