@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import signal
 
 import test_scp
 from copies import ODD_NAMES
@@ -94,11 +95,17 @@ class Rsync(test_scp.Scp):
         wait_until(parts, what="a part of the file")
         process.kill()
         process.wait()
+        left = self.programs_in(self.root)
+        self.assertTrue(left)
+        for pid in left:  # until the next sync is done
+            os.kill(pid, signal.SIGSTOP)
         self.unwrap()
         content = random.randbytes(8 * MEBIBYTE)
         self.save(run, {"model": content})
         self.assertEqual(self.sync().returncode, 0)
         self.assertTrue(self.copy_of(run, "model").read_bytes() == content)
+        for pid in left:
+            os.kill(pid, signal.SIGCONT)
         wait_until(lambda: not self.programs_in(self.root), what="the end of what was left")
         self.assertTrue(self.copy_of(run, "model").read_bytes() == content)
 
@@ -108,7 +115,7 @@ class Rsync(test_scp.Scp):
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
                 if pathlib.Path(os.readlink(process / "cwd")).is_relative_to(folder):
-                    found.append(process.name)
+                    found.append(int(process.name))
             except OSError:
                 continue
         return found
